@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+# What a person types. `make run` serves, `make test` runs every check; both make .venv first.
+
+PLUGINS := xjtracker xjmanager xjrelay xjnode
+# The tests each runner gets; a slow one can be left out of a runner from here.
+TRIAL_TESTS ?= tests
+PYTEST_TESTS ?= tests
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: venv run test lint types trial pytest dist clean
+
+venv: .venv/.installed
+
+run: venv
+	$(BIN)/twistd --nodaemon --pidfile= xjnode
+
+test: lint types trial pytest dist
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check .
+
+types: .venv/.installed-test
+	$(BIN)/mypy
+
+trial: .venv/.installed-test
+	@mkdir -p build
+	$(BIN)/trial --temp-directory=build/trial $(TRIAL_TESTS)
+
+pytest: .venv/.installed-test
+	$(BIN)/pytest $(PYTEST_TESTS)
+
+# A wheel and an sdist, each put in a clean environment where twistd has to list the plugins.
+dist: .venv/.installed-test
+	rm -rf build/dist build/lib
+	$(BIN)/python -m build --outdir build/dist . > build/dist.log 2>&1 || { cat build/dist.log; exit 1; }
+	@set -e; for made in build/dist/*.whl build/dist/*.tar.gz; do \
+		rm -rf build/clean; $(PYTHON) -m venv build/clean; \
+		build/clean/bin/python -m pip --disable-pip-version-check --quiet install $$made; \
+		(cd build/clean && bin/twistd --help > help.txt && bin/xj --help > /dev/null); \
+		for plugin in $(PLUGINS); do \
+			grep -q "^    $$plugin " build/clean/help.txt || { echo "$$made: twistd does not list $$plugin"; exit 1; }; \
+		done; \
+		echo "$$made: installs clean, twistd lists $(PLUGINS)"; \
+	done
+
+clean:
+	rm -rf build .venv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/.made:
+	@test -n "$(PYTHON)" || { echo "xjrelay needs Python 3.11 or later, and none was found; say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "xjrelay needs Python 3.11 or later, and $(PYTHON) is older" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.installed: .venv/.made setup.cfg pyproject.toml
+	$(PIP) install --editable .
+	@touch $@
+
+.venv/.installed-test: .venv/.installed
+	$(PIP) install --editable '.[test]'
+	@mkdir -p build
+	@touch $@
