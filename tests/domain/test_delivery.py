@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""What an acknowledged session is owed, and receipts: rules, bounds, and a naive model."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from xjrelay.domain.delivery import Delivery, Owed, Owing, Receipt, Receipts
+from xjrelay.wire.errors import CloseReason, Code, RemoteError
+
+
+class DeliveryTests(SynchronousTestCase):
+    """One session's counters and queue."""
+
+    def setUp(self) -> None:
+        self.delivery: Delivery[str] = Delivery(max_count=3, max_bytes=100)
+
+    def owe(self, *frames: bytes) -> None:
+        for frame in frames:
+            self.assertIs(self.delivery.owe(frame, frame.decode()), Owing.OWED)
+
+    def test_an_acknowledgement_settles_the_oldest_first(self) -> None:
+        self.owe(b"1", b"2", b"3")
+        self.assertEqual(self.delivery.acknowledge(2), ["1", "2"])
+        self.assertEqual(self.delivery.acknowledge(2), [])
+        self.assertEqual(self.delivery.acknowledge(3), ["3"])
+        self.assertEqual((self.delivery.sent, self.delivery.acknowledged, len(self.delivery)), (3, 3, 0))
+
+    def test_our_own_frames_count_and_settle_nobody(self) -> None:
+        self.owe(b"1")
+        self.delivery.owe(b"receipt")
+        self.assertEqual(self.delivery.acknowledge(2), ["1"])
+
+    def test_an_h_that_falls_is_refused_and_closes(self) -> None:
+        self.owe(b"1", b"2")
+        self.delivery.acknowledge(2)
+        error = self.assertRaises(RemoteError, self.delivery.acknowledge, 1)
+        self.assertEqual((error.code, error.close), (Code.BAD_REQUEST, CloseReason.PROTOCOL))
+
+    def test_an_h_above_what_was_sent_is_refused_and_changes_nothing(self) -> None:
+        self.owe(b"1")
+        for call in (self.delivery.acknowledge, self.delivery.resume):
+            error = self.assertRaises(RemoteError, call, 2)
+            self.assertEqual((error.code, error.close), (Code.BAD_REQUEST, CloseReason.PROTOCOL))
+        self.assertEqual(self.delivery.acknowledge(1), ["1"])
+
+    def test_a_full_queue_takes_no_message_and_no_counter_moves(self) -> None:
+        self.owe(b"1", b"2", b"3")
+        self.assertIs(self.delivery.owe(b"4", "4"), Owing.FULL)
+        self.assertEqual(self.delivery.sent, 3)
+        self.delivery.acknowledge(1)
+        self.owe(b"4")
+        self.assertEqual(self.delivery.acknowledge(4), ["2", "3", "4"])
+
+    def test_the_queue_is_bounded_in_bytes_too(self) -> None:
+        self.owe(b"x" * 99, b"y")
+        self.assertIs(self.delivery.owe(b"z", "z"), Owing.FULL)
+
+    def test_our_own_frames_have_room_of_their_own_within_bounds(self) -> None:
+        self.owe(b"1", b"2", b"3")
+        outcomes = [self.delivery.owe(b"receipt") for _ in range(4)]
+        self.assertEqual(outcomes, [Owing.OWED] * 3 + [Owing.FULL])
+
+    def test_a_resumed_session_gets_the_rest_again_in_order(self) -> None:
+        self.owe(b"1", b"2", b"3")
+        settled, again = self.delivery.resume(1)
+        self.assertEqual((settled, again), (["1"], [b"2", b"3"]))
+        self.assertEqual(self.delivery.resume(1).again, [b"2", b"3"])
+        self.assertEqual(self.delivery.acknowledge(3), ["2", "3"])
+
+    def test_an_expired_session_gives_up_what_is_left(self) -> None:
+        self.owe(b"1", b"2")
+        self.delivery.owe(b"receipt")
+        self.delivery.acknowledge(1)
+        self.assertEqual(self.delivery.expire(), [Owed(b"2", "2"), Owed(b"receipt", None)])
+        self.assertEqual(self.delivery.expire(), [])
+
+    def test_what_was_received_is_reported_once(self) -> None:
+        self.assertIsNone(self.delivery.report())
+        self.delivery.receive()
+        self.delivery.receive()
+        self.assertEqual(self.delivery.report(), 2)
+        self.assertIsNone(self.delivery.report())
+        self.delivery.receive()
+        self.delivery.resume(0)
+        self.assertEqual((self.delivery.received, self.delivery.report()), (3, None))
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.one_of(st.none(), st.integers(0, 6)), max_size=60))
+    def test_every_frame_is_settled_once_and_in_order(self, steps: list[int | None]) -> None:
+        delivery: Delivery[int] = Delivery(max_count=5)
+        taken: list[int] = []
+        settled: list[int] = []
+        for number, step in enumerate(steps):
+            if step is None:
+                if delivery.owe(b"%d" % number, number) is Owing.OWED:
+                    taken.append(number)
+            elif step <= len(delivery):
+                result = delivery.resume(delivery.acknowledged + step)
+                settled += result.settled
+                self.assertEqual(result.again, [b"%d" % n for n in taken[len(settled) :]])
+        settled += [owed.origin for owed in delivery.expire() if owed.origin is not None]
+        self.assertEqual(settled, taken)
+
+
+class ReceiptsTests(SynchronousTestCase):
+    """Outcomes gathered."""
+
+    def test_outcomes_of_one_sender_are_one_receipt(self) -> None:
+        receipts: Receipts[str] = Receipts()
+        for message_id in ("1", "2"):
+            self.assertFalse(receipts.add("esa", message_id, "delivered"))
+        receipts.add("esa", "3", "failed", 503)
+        receipts.add("fajar", "1", "delivered")
+        self.assertTrue(receipts)
+        self.assertEqual(
+            receipts.flush(),
+            [
+                Receipt("esa", "delivered", None, ["1", "2"]),
+                Receipt("esa", "failed", 503, ["3"]),
+                Receipt("fajar", "delivered", None, ["1"]),
+            ],
+        )
+        self.assertFalse(receipts)
+        self.assertEqual(receipts.flush(), [])
+
+    def test_a_full_receipt_asks_to_be_flushed(self) -> None:
+        receipts: Receipts[str] = Receipts(max_ids=2)
+        self.assertEqual([receipts.add("esa", str(n), "delivered") for n in range(2)], [False, True])

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""What is owed to whom: the counters and the bounded queue of an acknowledged session.
+
+The promise of protocol section 8 stands on three small facts kept here: how many frames were
+sent to a session and how many it acknowledged, the frames in between (so that a resumed session gets
+them again, in order), and how many were received from it. Beside it :class:`Receipts` gathers
+outcomes, so that a receipt costs little a message.
+
+Values in, decisions out: no link, no clock, nothing but :mod:`xjrelay.wire` is imported. What
+becomes of what is left (``failed`` to the sender, or a mailbox) is the caller's decision, which
+is why each frame keeps its *origin*, opaque here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from enum import Enum
+from typing import Generic, NamedTuple, TypeVar
+
+from xjrelay.wire.errors import CloseReason, Code, RemoteError
+
+Origin = TypeVar("Origin")
+Sender = TypeVar("Sender", bound=Hashable)
+
+MAX_QUEUE = 1000
+"""Frames a session may leave unacknowledged before its senders are told ``failed`` (``--max-queue``)."""
+
+MAX_QUEUE_BYTES = 4 * 1024 * 1024
+"""The same bound in bytes: a thousand messages of the ordinary kind, sixty-four of the largest."""
+
+MAX_RECEIPT_IDS = 100
+"""Ids in one receipt: 64 characters each, escaped, stay well inside a frame of 64 KiB."""
+
+
+class Owing(Enum):
+    """What became of a frame that was to be owed."""
+
+    OWED = "owed"
+    FULL = "full"
+
+
+class Owed(NamedTuple, Generic[Origin]):
+    """A frame sent to the session and not acknowledged, and where it came from (None: from us)."""
+
+    frame: bytes
+    origin: Origin | None
+
+
+class Resumed(NamedTuple, Generic[Origin]):
+    """What a resumption decided: the origins settled by it, and the frames to send again."""
+
+    settled: list[Origin]
+    again: list[bytes]
+
+
+class Delivery(Generic[Origin]):
+    """Both counters of one acknowledged session, and what it has not acknowledged (section 8).
+
+    A *message* is refused as :attr:`Owing.FULL` at the bounds. Our own frames (outcomes for what
+    the session itself sent: origin None) may fill the queue to twice the bounds, because a slow
+    recipient of messages must still learn its outcomes; at that point the session reads nothing
+    at all, and the caller ends it.
+
+    Args:
+        max_count: the most frames unacknowledged.
+        max_bytes: the most bytes unacknowledged.
+    """
+
+    def __init__(self, max_count: int = MAX_QUEUE, max_bytes: int = MAX_QUEUE_BYTES) -> None:
+        self._max_count = max_count
+        self._max_bytes = max_bytes
+        self._owed: deque[Owed[Origin]] = deque()
+        self._bytes = 0
+        self._acknowledged = 0
+        self._received = 0
+        self._reported = 0
+
+    def __len__(self) -> int:
+        """How many frames are unacknowledged."""
+        return len(self._owed)
+
+    @property
+    def sent(self) -> int:
+        """How many frames were ever owed: the highest `h` the session may say."""
+        return self._acknowledged + len(self._owed)
+
+    @property
+    def acknowledged(self) -> int:
+        """How many of them the session acknowledged: the lowest `h` it may say."""
+        return self._acknowledged
+
+    @property
+    def received(self) -> int:
+        """How many messages the session sent: the relay's own `h`."""
+        return self._received
+
+    def owe(self, frame: bytes, origin: Origin | None = None) -> Owing:
+        """A frame is to be sent; it is owed until it is acknowledged.
+
+        Args:
+            frame: as it goes on the wire.
+            origin: what :meth:`acknowledge` gives back when it is settled; None for our own.
+
+        Returns:
+            ``FULL`` when it is not to be sent, and nothing has changed.
+        """
+        room = 2 if origin is None else 1
+        if len(self._owed) >= room * self._max_count or self._bytes >= room * self._max_bytes:
+            return Owing.FULL
+        self._owed.append(Owed(frame, origin))
+        self._bytes += len(frame)
+        return Owing.OWED
+
+    def acknowledge(self, h: int) -> list[Origin]:
+        """The session has the first `h` frames; returns the origins settled, oldest first.
+
+        Raises:
+            RemoteError: 400 and close, when `h` falls or is above what was sent.
+        """
+        count = h - self._acknowledged
+        if count < 0 or count > len(self._owed):
+            raise RemoteError(Code.BAD_REQUEST, f"h is {h}, not what was sent", CloseReason.PROTOCOL)
+        settled = []
+        for _ in range(count):
+            owed = self._owed.popleft()
+            self._bytes -= len(owed.frame)
+            if owed.origin is not None:
+                settled.append(owed.origin)
+        self._acknowledged = h
+        return settled
+
+    def resume(self, h: int) -> Resumed[Origin]:
+        """The session is back on another connection, and has the first `h` frames.
+
+        The frames to send again stay owed, and go before anything new.
+
+        Raises:
+            RemoteError: as for :meth:`acknowledge`; nothing has changed then.
+        """
+        settled = self.acknowledge(h)
+        self._reported = self._received  # the welcome says it
+        return Resumed(settled, [owed.frame for owed in self._owed])
+
+    def expire(self) -> list[Owed[Origin]]:
+        """The session is over: gives up, in order, whatever it never acknowledged."""
+        left = list(self._owed)
+        self._owed.clear()
+        self._bytes = 0
+        self._acknowledged += len(left)
+        return left
+
+    def receive(self) -> None:
+        """A message came that was not answered 400 or 413: it counts."""
+        self._received += 1
+
+    def report(self) -> int | None:
+        """The `h` to tell the session now, or None when it has been told already."""
+        if self._reported == self._received:
+            return None
+        self._reported = self._received
+        return self._received
+
+
+class Receipt(NamedTuple, Generic[Sender]):
+    """Messages of one sender with one outcome.
+
+    Attributes:
+        sender: whoever is told, as the caller knows it.
+        status: ``delivered``, ``stored`` or ``failed``.
+        code: why a ``failed`` one failed, else None.
+        ids: of the messages, in the order of their outcomes.
+    """
+
+    sender: Sender
+    status: str
+    code: int | None
+    ids: list[str]
+
+
+class Receipts(Generic[Sender]):
+    """Outcomes waiting to be told, gathered by sender and outcome.
+
+    The caller flushes once a reactor turn or so, and whenever :meth:`add` says that a receipt is
+    full, so memory is bounded by what arrives in between.
+    """
+
+    def __init__(self, max_ids: int = MAX_RECEIPT_IDS) -> None:
+        self._max_ids = max_ids
+        self._waiting: dict[tuple[Sender, str, int | None], list[str]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._waiting)
+
+    def add(self, sender: Sender, message_id: str, status: str, code: int | None = None) -> bool:
+        """One message's outcome; True when its receipt is full, and :meth:`flush` is due."""
+        ids = self._waiting.setdefault((sender, status, code), [])
+        ids.append(message_id)
+        return len(ids) >= self._max_ids
+
+    def flush(self) -> list[Receipt[Sender]]:
+        """All that waits, one receipt for each sender and outcome, in the order they began."""
+        waiting, self._waiting = self._waiting, {}
+        return [Receipt(sender, status, code, ids) for (sender, status, code), ids in waiting.items()]
