@@ -65,6 +65,7 @@ class CloseReason(Enum):
     BAD_FRAMES = "too many bad frames"
     HELLO_TIMEOUT = "no hello in time"
     SILENT = "nothing heard"
+    UNFINISHED = "unfinished frame"
     SLOW_READER = "reads too slowly"
     NOT_AUTHENTICATED = "not authenticated"
     CONFLICT = "conflict"

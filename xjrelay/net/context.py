@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""What all links of one program share: clock, limits, counters, the batch of a read.
+
+Imports no server and no store; a test builds it with a ``task.Clock``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol as Seam
+
+from twisted.internet.interfaces import IReactorTime
+
+from xjrelay.wire.errors import CloseReason
+from xjrelay.wire.framing import DEFAULT_MAX_FRAME
+
+TRUSTED_MAX_FRAME = 16 * 1024 * 1024
+"""What a dialler accepts from a server it chose: a roster of 10,000 is one frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one link may cost; seconds and bytes."""
+
+    max_frame: int = DEFAULT_MAX_FRAME
+    """Longest frame accepted."""
+    hello_timeout: float = 10.0
+    """From the connection to the end of its handshake."""
+    ping_interval: float = 15.0
+    """A link unheard for this long is pinged, for twice as long closed (if it ever ponged)."""
+    user_timeout: float = 20.0
+    """TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged by the other machine."""
+    max_bad_frames: int = 10
+    """Bad frames in a row that close a link."""
+    max_outgoing: int = 1024 * 1024
+    """Bytes held for a reader that doesn't read, beyond the transport's own 64 KiB."""
+    close_timeout: float = 2.0
+    """How long a closing link may take before it is cut."""
+    max_links: int = 20000
+    """Connections one listener holds at a time."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Plain integers that the hot path can afford; read when somebody asks."""
+
+    links_open: int = 0
+    links_opened: int = 0
+    frames_in: int = 0
+    frames_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    bad_frames: int = 0
+    closed: Counter[CloseReason] = field(default_factory=Counter)
+
+
+class Flushable(Seam):
+    """A link with something to write."""
+
+    def flush(self) -> None:
+        """Write it."""
+
+
+class Batch:
+    """Gathers what is written while one read is worked through.
+
+    All frames of a read that go to one destination become one write: a system call costs more
+    than a message. Outside a read a link writes at once.
+    """
+
+    __slots__ = ("_links", "open")
+
+    def __init__(self) -> None:
+        self._links: list[Flushable] = []
+        self.open = False
+
+    def begin(self) -> bool:
+        """Start to gather; false if somebody further up the stack already does."""
+        if self.open:
+            return False
+        self.open = True
+        return True
+
+    def add(self, link: Flushable) -> None:
+        """``link`` has something to write when the read is done."""
+        self._links.append(link)
+
+    def end(self) -> None:
+        """Write everything gathered."""
+        links, self._links = self._links, []
+        self.open = False
+        for link in links:
+            link.flush()
+
+
+@dataclass(slots=True)
+class Context:
+    """One program's clock, randomness, limits and counters, handed to each of its links."""
+
+    clock: IReactorTime
+    random: random.Random
+    limits: Limits = field(default_factory=Limits)
+    counters: Counters = field(default_factory=Counters)
+    batch: Batch = field(default_factory=Batch)
+    serial: int = 0
+
+    def next_serial(self) -> int:
+        """A number for a new link, for the log."""
+        self.serial += 1
+        return self.serial

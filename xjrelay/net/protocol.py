@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: MIT
+"""One link: bytes to stanzas to method calls, and stanzas to bounded writes.
+
+:class:`Link` is the base of every Protocol in the suite, on both ends. It knows framing,
+grammar, the life of a connection and its limits, and no rule of any program: a subclass sets
+``phase`` and has a method ``on_<kind>`` for each kind of stanza it may hear.
+
+Order: a handler that returns a coroutine or an unfired Deferred holds the link. Later frames
+wait, and the transport stops reading, until it is done; so requests of one link are answered
+in order and a flood waits in the sender's own kernel.
+
+Writes: while a read is worked through, what goes to one link is gathered and written once.
+When the transport has more than it can send, frames are queued up to ``max_outgoing`` bytes,
+then the reader is cut (``reads too slowly``) after :meth:`Link.undelivered` was offered what
+it didn't get.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, ISSLTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from xjrelay.net.context import Context
+from xjrelay.net.socket import IStream, tune
+from xjrelay.wire import codec, grammar
+from xjrelay.wire.errors import CloseReason, Code, RemoteError
+from xjrelay.wire.framing import Framer
+from xjrelay.wire.grammar import Phase
+from xjrelay.wire.stanzas import Kind, Ping, Pong, Stanza, classify, parse
+
+_log = Logger()
+
+LINGER = frozenset(
+    {
+        CloseReason.FRAME_TOO_LONG,
+        CloseReason.BAD_FRAMES,
+        CloseReason.NOT_AUTHENTICATED,
+        CloseReason.CONFLICT,
+        CloseReason.PROTOCOL,
+    }
+)
+"""Closings that must read on for a moment: closing a socket with unread bytes resets it, and
+the reset can overtake the answer that says why."""
+
+_PONG = codec.encode(Pong())
+_PING = codec.encode(Ping())
+_HANDLERS = {kind: f"on_{kind.name.lower()}" for kind in Kind}
+
+
+@implementer(IPushProducer)
+class Link(Protocol):
+    """One connection of any program, either end.
+
+    Args:
+        context: what the program's links share.
+        max_frame: overrides the context's limit (for a server we chose to dial).
+
+    Attributes:
+        phase: where the link stands; says what may be heard (``wire.grammar``).
+        must_answer: whether silence alone closes the link. False for a link whose other end
+            may be the original's client, which answers no ping: it counts only once it has
+            answered one.
+        close_reason: None while open, then why it closed.
+        on_gone: called with the link at its very end; the factory's.
+    """
+
+    label: ClassVar[str] = "link"
+    must_answer: ClassVar[bool] = True
+    transport: IStream
+    phase: Phase
+
+    def __init__(self, context: Context, max_frame: int | None = None) -> None:
+        self.context = context
+        self.close_reason: CloseReason | None = None
+        self.on_gone: Callable[[Link], None] | None = None
+        self.name = f"{self.label}#{context.next_serial()}"
+        self._max_frame = max_frame or context.limits.max_frame
+        self._framer = Framer(self._max_frame)
+        self._waiting: deque[bytes] = deque()  # frames of one read that a handler holds up
+        self._busy = False
+        self._bad_frames = 0
+        self._out: list[bytes] = []
+        self._queued = 0  # bytes in _out while the transport is full
+        self._full = False
+        self._quiet = 0  # ticks since anything was heard
+        self._unfinished = 0  # ticks since the last whole frame, with a part of one held
+        self._answers_pings = False
+        self._deadline: IDelayedCall | None = None
+        self._cut_call: IDelayedCall | None = None
+        self._tick_call: IDelayedCall | None = None
+
+    # -- for subclasses ----------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The connection is there. Subclasses say their hello here."""
+
+    def closed(self, reason: CloseReason) -> None:
+        """The connection is gone, for this reason. Called once."""
+
+    def undelivered(self, frames: list[bytes]) -> None:
+        """A slow reader was cut with these frames unwritten. By default they are counted in
+        the log: a link whose frames matter keeps them."""
+        _log.warn("{link} left {count} frames unread", link=self.name, count=len(frames))
+
+    def receive(self, kind: Kind, value: dict[str, Any], frame: bytes) -> Any:
+        """A stanza that the grammar allows; by default parsed and given to ``on_<kind>``."""
+        return getattr(self, _HANDLERS[kind])(parse(kind, value))
+
+    def on_ping(self, ping: Stanza) -> None:
+        """Answer a ping."""
+        assert isinstance(ping, Ping)
+        self.send_frame(_PONG if ping.id is None else codec.encode(Pong(ping.id)))
+
+    def on_pong(self, pong: Stanza) -> None:
+        """The other end answers pings, so from now on its silence means something."""
+        self._answers_pings = True
+
+    # -- writing -----------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything can still be said."""
+        return self.close_reason is None
+
+    @property
+    def original(self) -> bool:
+        """Whether the other end chose the original framing."""
+        return self._framer.original
+
+    @property
+    def host(self) -> str:
+        """The other end's IP address, or the empty string where there is none."""
+        return str(getattr(self.transport.getPeer(), "host", ""))
+
+    def send(self, value: Stanza | Mapping[str, Any] | list[Any]) -> bool:
+        """Write a stanza; false if the link is closed and it went nowhere."""
+        return self.send_frame(codec.encode(value))
+
+    def send_frame(self, frame: bytes) -> bool:
+        """Write an encoded frame, without its delimiter; false if the link is closed."""
+        if self.close_reason is not None:
+            return False
+        out = self._out
+        if self._full:
+            self._queued += len(frame)
+            out.append(frame)
+            if self._queued > self.context.limits.max_outgoing:
+                self.abort(CloseReason.SLOW_READER)
+        elif self.context.batch.open:
+            if not out:
+                self.context.batch.add(self)
+            out.append(frame)
+        else:
+            out.append(frame)
+            self.flush()
+        return self.close_reason is None
+
+    def flush(self) -> None:
+        """Hand what is gathered to the transport, as one write."""
+        out = self._out
+        if self._full or not out:
+            return
+        delimiter = self._framer.delimiter
+        out.append(b"")
+        data = delimiter.join(out)
+        counters = self.context.counters
+        counters.frames_out += len(out) - 1
+        counters.bytes_out += len(data)
+        self._out = []
+        self.transport.write(data)
+
+    def pauseProducing(self) -> None:
+        """The transport has more than it can send."""
+        self._full = True
+
+    def resumeProducing(self) -> None:
+        """The transport has sent all it had."""
+        self._full = False
+        self._queued = 0
+        self.flush()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; ``connectionLost`` follows."""
+
+    # -- closing -----------------------------------------------------------------------------
+
+    def refuse(self, error: RemoteError, request_id: str | None = None) -> None:
+        """Answer with an error, and close where it says so."""
+        self.send(error.answer(request_id))
+        if error.close is not None:
+            self.close(error.close)
+
+    def close(self, reason: CloseReason) -> None:
+        """Write what is queued and close; cut after ``close_timeout``."""
+        if self.close_reason is not None:
+            return
+        self._full = False
+        self.flush()
+        self.close_reason = reason
+        self._waiting.clear()
+        self._cancel_timers()
+        transport = self.transport
+        transport.unregisterProducer()
+        if reason in LINGER and not ISSLTransport.providedBy(transport):
+            transport.loseWriteConnection()
+            transport.resumeProducing()
+        else:
+            transport.loseConnection()
+        limit = self.context.limits.close_timeout
+        self._cut_call = self.context.clock.callLater(limit, transport.abortConnection)
+
+    def abort(self, reason: CloseReason) -> None:
+        """Cut at once; what is queued is offered to :meth:`undelivered`."""
+        if self.close_reason is not None:
+            return
+        self.close_reason = reason
+        self._waiting.clear()
+        self._cancel_timers()
+        unwritten, self._out = self._out, []
+        if unwritten:
+            self.undelivered(unwritten)
+        self.transport.abortConnection()
+
+    # -- time --------------------------------------------------------------------------------
+
+    def expect_within(self, seconds: float, reason: CloseReason) -> None:
+        """Close for ``reason`` unless :meth:`established` (or another call of this) comes."""
+        self.established()
+        self._deadline = self.context.clock.callLater(seconds, self.close, reason)
+
+    def established(self) -> None:
+        """The handshake is through: its deadline no longer holds."""
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = None
+
+    def _tick(self) -> None:
+        """Every ``ping_interval``: ping the quiet, close the silent and the unfinished."""
+        interval = self.context.limits.ping_interval
+        self._tick_call = self.context.clock.callLater(interval, self._tick)
+        self._quiet += 1
+        self._unfinished = self._unfinished + 1 if self._framer.pending else 0
+        if self._unfinished > 2:
+            self.close(CloseReason.UNFINISHED)
+        elif self._quiet > 2 and (self.must_answer or self._answers_pings) and not self._busy:
+            self.abort(CloseReason.SILENT)
+        elif self._quiet > 1:
+            self.send_frame(_PING)
+
+    def _cancel_timers(self) -> None:
+        self.established()
+        if self._tick_call is not None and self._tick_call.active():
+            self._tick_call.cancel()
+        self._tick_call = None
+
+    # -- Twisted's side ----------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """Tune the socket, start the clocks, and let the subclass speak."""
+        limits = self.context.limits
+        self.context.counters.links_open += 1
+        self.context.counters.links_opened += 1
+        tune(self.transport, limits.user_timeout)
+        self.transport.registerProducer(self, True)
+        _log.info("{link} open with {peer}", link=self.name, peer=self.transport.getPeer())
+        self._tick_call = self.context.clock.callLater(limits.ping_interval, self._tick)
+        self.expect_within(limits.hello_timeout, CloseReason.HELLO_TIMEOUT)
+        self.opened()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes arrived."""
+        if self.close_reason is not None:  # lingering: read so that our last words arrive
+            return
+        self._quiet = 0
+        self.context.counters.bytes_in += len(data)
+        frames = self._framer.feed(data)
+        batch = self.context.batch
+        began = batch.begin()
+        try:
+            if frames:
+                self._unfinished = 0
+                self.context.counters.frames_in += len(frames)
+                self._work(frames)
+            if self._framer.too_long and not self._waiting:
+                self._refuse_too_long()
+        finally:
+            if began:
+                batch.end()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        self._cancel_timers()
+        if self._cut_call is not None and self._cut_call.active():
+            self._cut_call.cancel()
+        self._waiting.clear()
+        if self.close_reason is None:
+            self.close_reason = CloseReason.LOST
+        unwritten, self._out = self._out, []
+        if unwritten:
+            self.undelivered(unwritten)
+        counters = self.context.counters
+        counters.links_open -= 1
+        counters.closed[self.close_reason] += 1
+        _log.info("{link} closed: {reason}", link=self.name, reason=self.close_reason.value)
+        try:
+            self.closed(self.close_reason)
+        finally:
+            if self.on_gone is not None:
+                self.on_gone(self)
+
+    # -- frames ------------------------------------------------------------------------------
+
+    def _work(self, frames: list[bytes]) -> None:
+        if self._busy:
+            self._waiting.extend(frames)
+            return
+        for index, frame in enumerate(frames):
+            result = self._take(frame)
+            if self.close_reason is not None:
+                return
+            if result is not None and self._hold(result):
+                self._waiting.extend(frames[index + 1 :])
+                return
+
+    def _take(self, frame: bytes) -> Any:
+        """One frame; every error ends here, as an answer."""
+        try:
+            value = codec.decode_value(frame)
+            if type(value) is dict:
+                kind = classify(value)
+            elif self.phase is Phase.AT_TRACKER_OPEN:
+                kind, value = Kind.COMPONENTS, {"components": value}
+            else:
+                raise codec.BadFrame("a frame must hold a JSON object")
+            self._bad_frames = 0
+            if kind not in grammar.HEARD[self.phase]:
+                self._out_of_phase(kind)
+            return self.receive(kind, value, frame)
+        except codec.BadFrame as error:
+            self._bad_frame(error)
+        except RemoteError as error:
+            self.refuse(error, _request_id(value))
+        except Exception:
+            self._fail(Failure())
+        return None
+
+    def _out_of_phase(self, kind: Kind) -> None:
+        if self.phase in grammar.UNAUTHENTICATED:
+            raise RemoteError(
+                Code.UNAUTHORIZED, "prove yourself first", CloseReason.NOT_AUTHENTICATED
+            )
+        raise grammar.NotHere(kind)
+
+    def _bad_frame(self, error: RemoteError) -> None:
+        self.context.counters.bad_frames += 1
+        self._bad_frames += 1
+        self.refuse(error)
+        if self._bad_frames >= self.context.limits.max_bad_frames:
+            self.close(CloseReason.BAD_FRAMES)
+
+    def _refuse_too_long(self) -> None:
+        self.refuse(codec.FrameTooLong(self._max_frame))
+
+    def _fail(self, failure: Failure) -> None:
+        """A handler broke: our fault, told as "not now", and this link alone pays."""
+        _log.failure("{link}: a stanza could not be handled", failure, link=self.name)
+        self.refuse(
+            RemoteError(Code.NOT_NOW, "something broke here, try again", CloseReason.INTERNAL)
+        )
+
+    # -- handlers that take time -------------------------------------------------------------
+
+    def _hold(self, result: Deferred[Any] | Coroutine[Any, Any, Any]) -> bool:
+        """Wait for a handler's Deferred; false if it had fired already."""
+        deferred = Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
+        assert isinstance(deferred, Deferred)
+        self._busy = True
+        fired_now = True
+        deferred.addErrback(self._handler_failed)
+        deferred.addCallback(lambda _: None if fired_now else self._released())
+        fired_now = False
+        if deferred.called and not deferred.paused:
+            self._busy = False
+            return False
+        self.transport.pauseProducing()
+        return True
+
+    def _handler_failed(self, failure: Failure) -> None:
+        if failure.check(RemoteError):
+            assert isinstance(failure.value, RemoteError)
+            self.refuse(failure.value)
+        else:
+            self._fail(failure)
+
+    def _released(self) -> None:
+        self._busy = False
+        if self.close_reason is not None:
+            return
+        frames = list(self._waiting)
+        self._waiting.clear()
+        batch = self.context.batch
+        began = batch.begin()
+        try:
+            self._work(frames)
+            if self._framer.too_long and not self._busy and self.close_reason is None:
+                self._refuse_too_long()
+        finally:
+            if began:
+                batch.end()
+        if not self._busy and self.close_reason is None:
+            self.transport.resumeProducing()
+
+
+def _request_id(value: Any) -> str | None:
+    """The id an answer repeats, where the request had a usable one."""
+    request_id = value.get("id") if isinstance(value, dict) else None
+    return request_id if isinstance(request_id, str) and len(request_id) <= 64 else None
