@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""The cluster's secret: what trackers, managers and relays prove to each other that they hold.
+
+It lives in one file of mode 0600, made on first use, so that the programs of one user on one
+machine find one another with no configuration. The file's first line is what this program
+shows; a second line, while the secret is being changed, is accepted too. Nothing here lets the
+secret into a log, an error or a ``repr``.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from xjrelay.security.private import PrivateFileError, create_private, read_private
+from xjrelay.security.scram import MIN_ROUNDS, ScramClient, ScramServer, derive, random_nonce
+
+CLUSTER_USER = "cluster"
+"""The SCRAM username of every component (protocol, section 9); no account can have it."""
+MAX_ACCEPTED = 2
+MIN_LENGTH = 16
+"""Characters; a secret of our own making has 64."""
+
+
+class SecretError(Exception):
+    """The secret can't be had; one sentence that names the file and never its content."""
+
+
+class ClusterSecret:
+    """What proves membership, and checks it.
+
+    Args:
+        shown: the secret this program proves to others.
+        others: further secrets it accepts from others.
+        nonce: the source of SCRAM nonces.
+        random_bytes: the source of the salt.
+    """
+
+    def __init__(
+        self,
+        shown: str,
+        *others: str,
+        nonce: Callable[[], str] = random_nonce,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._shown = shown
+        self._nonce = nonce
+        # Rounds defend a guessable password; 256 random bits need none, so the fewest allowed
+        # are taken, which makes a component's login 1.5 ms on the reactor and no thread.
+        salt = random_bytes(16)
+        self._credentials = [derive(one, MIN_ROUNDS, salt) for one in (shown, *others)]
+
+    def __repr__(self) -> str:
+        return f"<ClusterSecret accepts {len(self._credentials)}>"
+
+    def client(self) -> ScramClient:
+        """A conversation that proves the secret to another component, once."""
+        return ScramClient(CLUSTER_USER, self._shown, self._nonce, max_rounds=MIN_ROUNDS)
+
+    def server(self) -> ScramServer:
+        """A conversation that makes another component prove it, once."""
+        return ScramServer(*self._credentials, username=CLUSTER_USER, nonce=self._nonce)
+
+
+def default_path(environ: Mapping[str, str]) -> Path:
+    """``$XDG_CONFIG_HOME/xjrelay/cluster.secret``, or under ``~/.config``.
+
+    Args:
+        environ: the process's environment; of it XDG_CONFIG_HOME and HOME count.
+
+    Raises:
+        SecretError: neither says where.
+    """
+    if base := environ.get("XDG_CONFIG_HOME"):
+        return Path(base) / "xjrelay" / "cluster.secret"
+    if home := environ.get("HOME"):
+        return Path(home) / ".config" / "xjrelay" / "cluster.secret"
+    raise SecretError("no place for the cluster secret: set HOME, or say --cluster-secret-file")
+
+
+def load_secret(path: Path, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> ClusterSecret:
+    """The secret in the file, which is made when there is none.
+
+    Two programs that start at once agree: one makes the file, the other reads it.
+
+    Raises:
+        SecretError: the file can't be made or read, others can read it, or what is in it is no
+            secret: empty, shorter than 16 characters, not printable ASCII, more than two lines.
+    """
+    try:
+        text = _read_or_make(path, random_bytes)
+    except PrivateFileError as error:
+        raise SecretError(f"the cluster secret: {error}") from error
+    return ClusterSecret(*_lines(path, text), random_bytes=random_bytes)
+
+
+def _read_or_make(path: Path, random_bytes: Callable[[int], bytes]) -> bytes:
+    try:
+        return read_private(path)
+    except FileNotFoundError:
+        create_private(path, random_bytes(32).hex().encode() + b"\n")
+        return read_private(path)
+
+
+def _lines(path: Path, content: bytes) -> list[str]:
+    lines = [line.strip() for line in content.splitlines() if line.strip()]
+    if not lines:
+        raise SecretError(f"the cluster secret file {path} is empty")
+    if len(lines) > MAX_ACCEPTED:
+        raise SecretError(f"the cluster secret file {path} holds more than {MAX_ACCEPTED} secrets")
+    for line in lines:
+        if len(line) < MIN_LENGTH:
+            raise SecretError(f"the cluster secret in {path} is shorter than {MIN_LENGTH} characters")
+        if any(not 0x21 <= byte <= 0x7E for byte in line):
+            raise SecretError(f"the cluster secret in {path} is not printable ASCII without spaces")
+    return [line.decode("ascii") for line in lines]
