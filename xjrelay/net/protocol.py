@@ -69,12 +69,15 @@ class Link(Protocol):
         must_answer: whether silence alone closes the link. False for a link whose other end
             may be the original's client, which answers no ping: it counts only once it has
             answered one.
+        heartbeat: whether a ping goes at every interval, not only after a quiet one.
+        interval: seconds between looks at the link; the context's ``ping_interval``.
         close_reason: None while open, then why it closed.
         on_gone: called with the link at its very end; the factory's.
     """
 
     label: ClassVar[str] = "link"
     must_answer: ClassVar[bool] = True
+    heartbeat: ClassVar[bool] = False
     transport: IStream
     phase: Phase
 
@@ -83,6 +86,7 @@ class Link(Protocol):
         self.close_reason: CloseReason | None = None
         self.on_gone: Callable[[Link], None] | None = None
         self.name = f"{self.label}#{context.next_serial()}"
+        self.interval = context.limits.ping_interval
         self._max_frame = max_frame or context.limits.max_frame
         self._framer = Framer(self._max_frame)
         self._waiting: deque[bytes] = deque()  # frames of one read that a handler holds up
@@ -244,16 +248,15 @@ class Link(Protocol):
         self._deadline = None
 
     def _tick(self) -> None:
-        """Every ``ping_interval``: ping the quiet, close the silent and the unfinished."""
-        interval = self.context.limits.ping_interval
-        self._tick_call = self.context.clock.callLater(interval, self._tick)
+        """Every ``interval``: ping the quiet, close the silent and the unfinished."""
+        self._tick_call = self.context.clock.callLater(self.interval, self._tick)
         self._quiet += 1
         self._unfinished = self._unfinished + 1 if self._framer.pending else 0
         if self._unfinished > 2:
             self.close(CloseReason.UNFINISHED)
         elif self._quiet > 2 and (self.must_answer or self._answers_pings) and not self._busy:
             self.abort(CloseReason.SILENT)
-        elif self._quiet > 1:
+        elif self._quiet > 1 or self.heartbeat:
             self.send_frame(_PING)
 
     def _cancel_timers(self) -> None:
@@ -272,7 +275,7 @@ class Link(Protocol):
         tune(self.transport, limits.user_timeout)
         self.transport.registerProducer(self, True)
         _log.info("{link} open with {peer}", link=self.name, peer=self.transport.getPeer())
-        self._tick_call = self.context.clock.callLater(limits.ping_interval, self._tick)
+        self._tick_call = self.context.clock.callLater(self.interval, self._tick)
         self.expect_within(limits.hello_timeout, CloseReason.HELLO_TIMEOUT)
         self.opened()
 
@@ -355,9 +358,7 @@ class Link(Protocol):
 
     def _out_of_phase(self, kind: Kind) -> None:
         if self.phase in grammar.UNAUTHENTICATED:
-            raise RemoteError(
-                Code.UNAUTHORIZED, "prove yourself first", CloseReason.NOT_AUTHENTICATED
-            )
+            raise RemoteError(Code.UNAUTHORIZED, "prove yourself first", CloseReason.NOT_AUTHENTICATED)
         raise grammar.NotHere(kind)
 
     def _bad_frame(self, error: RemoteError) -> None:
@@ -373,9 +374,7 @@ class Link(Protocol):
     def _fail(self, failure: Failure) -> None:
         """A handler broke: our fault, told as "not now", and this link alone pays."""
         _log.failure("{link}: a stanza could not be handled", failure, link=self.name)
-        self.refuse(
-            RemoteError(Code.NOT_NOW, "something broke here, try again", CloseReason.INTERNAL)
-        )
+        self.refuse(RemoteError(Code.NOT_NOW, "something broke here, try again", CloseReason.INTERNAL))
 
     # -- handlers that take time -------------------------------------------------------------
 

@@ -108,6 +108,14 @@ class RemoteError(WireError):
         return answer
 
 
+class ProofError(WireError):
+    """The other side's proof of who it is fails, or can't be read.
+
+    Raised by whatever conversation proves it (``security.scram``), caught by the link that
+    carries it. Its text repeats nothing the other side said.
+    """
+
+
 class StanzaError(WireError):
     """An iq the server refuses; its answer is the stanza sent back (RFC 6120, 8.3)."""
 

@@ -63,8 +63,7 @@ HEARD: dict[Phase, frozenset[Kind]] = {
     Phase.RELAY_USER: _ALIVE | {Kind.MESSAGE, Kind.ACK},
     Phase.MESH_PROOF: frozenset({Kind.AUTH}),
     Phase.MESH_WELCOME: _OUTCOME | {Kind.MESH_WELCOME},
-    Phase.MESH_OPEN: _OUTCOME
-    | {Kind.MESSAGE, Kind.NEW_USER, Kind.END_USER, Kind.ACTIVITY, Kind.RECEIPT},
+    Phase.MESH_OPEN: _OUTCOME | {Kind.MESSAGE, Kind.NEW_USER, Kind.END_USER, Kind.ACTIVITY, Kind.RECEIPT},
     Phase.AT_TRACKER_PROOF: _OUTCOME | {Kind.AUTH},
     Phase.AT_TRACKER_OPEN: _OUTCOME | {Kind.COMPONENTS},
     Phase.AT_MANAGER_PROOF: _OUTCOME | {Kind.AUTH},

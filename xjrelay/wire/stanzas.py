@@ -451,10 +451,7 @@ CLASSES: dict[Kind, type[Stanza]] = {
     Kind.ACTIVITY: Activity,
 }
 
-_BY_STANZA = {
-    kind.value: kind
-    for kind in (Kind.IQ, Kind.PRESENCE, Kind.MESSAGE, Kind.ACK, Kind.RECEIPT)
-}
+_BY_STANZA = {kind.value: kind for kind in (Kind.IQ, Kind.PRESENCE, Kind.MESSAGE, Kind.ACK, Kind.RECEIPT)}
 _BY_MESSAGE = {
     kind.value: kind
     for kind in (
