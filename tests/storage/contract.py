@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""What every store keeps to, whatever it is made of: run against dicts and against SQLite alike."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import gatherResults
+from twisted.trial.unittest import TestCase
+
+from xjrelay.domain import roster
+from xjrelay.domain.roster import Decision, Pair, Row, Subscription
+from xjrelay.storage.interfaces import (
+    Account,
+    AccountExists,
+    ComponentRow,
+    Credentials,
+    ManagerStores,
+    Profile,
+    TrackerStores,
+    UnknownAccount,
+)
+from xjrelay.wire.errors import StanzaError
+
+CREDENTIALS = Credentials(b"salt", 4096, b"stored", b"server")
+
+
+def account(username: str) -> Account:
+    """An account as the server makes one."""
+    return Account(Profile(username.casefold(), username, "a bio", 1000), CREDENTIALS)
+
+
+class DirectoryContract(TestCase):
+    """:class:`~xjrelay.storage.interfaces.DirectoryStore`."""
+
+    stores: TrackerStores
+
+    async def test_a_component_joins_and_leaves(self) -> None:
+        store = self.stores.directory
+        here = ComponentRow("m", "manager", "10.0.0.1", 5001, True, {"name": "one"}, joined_at=5)
+        await store.joined(here)
+        self.assertEqual(await store.rows(), [here])
+        await store.left("m", 9)
+        (row,) = await store.rows()
+        self.assertEqual((row.live, row.left_at, row.joined_at), (False, 9, 5))
+        await store.left("m", 12)
+        await store.left("nobody", 12)
+        self.assertEqual(await store.rows(), [row])
+
+    async def test_one_that_comes_back_takes_its_row(self) -> None:
+        store = self.stores.directory
+        await store.joined(ComponentRow("r", "relay", "10.0.0.1", 5002, True, joined_at=5))
+        await store.left("r", 6)
+        back = ComponentRow(
+            "r", "relay", "2001:db8::1", 6000, False, {"endpoints": ["tls:é"]}, joined_at=7, left_at=6
+        )
+        await store.joined(back)
+        self.assertEqual(await store.rows(), [back])
+
+    async def test_a_reset_marks_every_row(self) -> None:
+        store = self.stores.directory
+        await store.joined(ComponentRow("b", "relay", "10.0.0.1", 5002, True, joined_at=5))
+        await store.joined(ComponentRow("a", "relay", "10.0.0.1", 5003, True, joined_at=5))
+        await store.left("a", 6)
+        await store.reset(9)
+        rows = [(row.component_id, row.live, row.left_at) for row in await store.rows()]
+        self.assertEqual(rows, [("a", False, 6), ("b", False, 9)])
+
+
+class AccountContract(TestCase):
+    """:class:`~xjrelay.storage.interfaces.AccountStore`."""
+
+    stores: ManagerStores
+
+    async def test_an_account_is_kept(self) -> None:
+        await self.stores.accounts.create(account("Esa"))
+        self.assertEqual(await self.stores.accounts.get("esa"), account("Esa"))
+        self.assertIsNone(await self.stores.accounts.get("Esa"))
+
+    async def test_a_key_is_taken_once(self) -> None:
+        await self.stores.accounts.create(account("esa"))
+        with self.assertRaises(AccountExists):
+            await self.stores.accounts.create(account("ESA"))
+        self.assertEqual(await self.stores.accounts.get("esa"), account("esa"))
+
+    async def test_of_two_at_once_one_is_refused(self) -> None:
+        first, second = [self.stores.accounts.create(account(name)) for name in ("esa", "ESA")]
+        with self.assertRaises(AccountExists):
+            await second
+        await first
+
+    async def test_the_bio_changes_with_its_time(self) -> None:
+        await self.stores.accounts.create(account("esa"))
+        await self.stores.accounts.set_bio("esa", "🎉 new", 2000)
+        found = await self.stores.accounts.get("esa")
+        assert found is not None
+        self.assertEqual(found.profile, Profile("esa", "esa", "🎉 new", 2000))
+
+    async def test_sessions_rise_an_account(self) -> None:
+        await self.stores.accounts.create(account("esa"))
+        await self.stores.accounts.create(account("fajar"))
+        pending = [self.stores.accounts.next_session(key) for key in ("esa", "fajar", "esa", "esa")]
+        self.assertEqual(await gatherResults(pending), [1, 1, 2, 3])
+
+    async def test_credentials_are_replaced(self) -> None:
+        await self.stores.accounts.create(account("esa"))
+        new = Credentials(b"s2", 15000, b"k2", b"v2")
+        await self.stores.accounts.replace_credentials("esa", new)
+        found = await self.stores.accounts.get("esa")
+        assert found is not None
+        self.assertEqual(found.credentials, new)
+
+    async def test_what_is_not_there_can_not_change(self) -> None:
+        accounts = self.stores.accounts
+        for change in (
+            accounts.set_bio("esa", "", 0),
+            accounts.next_session("esa"),
+            accounts.replace_credentials("esa", CREDENTIALS),
+            accounts.remove("esa"),
+        ):
+            with self.assertRaises(UnknownAccount):
+                await change
+
+    async def test_a_removed_account_leaves_no_row(self) -> None:
+        for name in ("esa", "fajar"):
+            await self.stores.accounts.create(account(name))
+        await self.stores.roster.change("esa", "fajar", lambda pair: roster.add(pair, None))
+        await self.stores.accounts.remove("fajar")
+        self.assertIsNone(await self.stores.accounts.get("fajar"))
+        self.assertEqual(await self.stores.roster.contacts("esa"), [])
+        self.assertEqual(await self.stores.roster.contacts("fajar"), [])
+
+
+class RelayContract(TestCase):
+    """:class:`~xjrelay.storage.interfaces.RelayStore`."""
+
+    stores: ManagerStores
+
+    async def test_names_are_given_in_turn_and_kept(self) -> None:
+        relays = self.stores.relays
+        names = [
+            (await relays.name(relay_id, "10.0.0.1", 5002, now)).name
+            for now, relay_id in enumerate(["x", "y", "x", "z", "y"])
+        ]
+        self.assertEqual(names, ["relay1", "relay2", "relay1", "relay3", "relay2"])
+
+    async def test_the_row_says_where_it_was_last(self) -> None:
+        await self.stores.relays.name("x", "10.0.0.1", 5002, 1)
+        await self.stores.relays.name("y", "10.0.0.1", 5003, 1)
+        row = await self.stores.relays.name("x", "10.0.0.9", 6000, 2)
+        self.assertEqual((row.ip_local, row.port, row.seen_at), ("10.0.0.9", 6000, 2))
+        rows = await self.stores.relays.rows()
+        self.assertEqual([row.name for row in rows], ["relay1", "relay2"])
+        self.assertEqual(rows[0], row)
+
+    async def test_two_at_once_get_two_names(self) -> None:
+        pending = [self.stores.relays.name(relay_id, "10.0.0.1", 1, 1) for relay_id in "abc"]
+        rows = await gatherResults(pending)
+        self.assertEqual([row.name for row in rows], ["relay1", "relay2", "relay3"])
+
+
+class RosterContract(TestCase):
+    """:class:`~xjrelay.storage.interfaces.RosterStore`."""
+
+    stores: ManagerStores
+
+    async def make(self, *names: str) -> None:
+        for name in names:
+            await self.stores.accounts.create(account(name))
+
+    async def test_a_change_writes_both_rows(self) -> None:
+        await self.make("esa", "Fajar")
+        decision = await self.stores.roster.change("esa", "fajar", lambda pair: roster.add(pair, "faj"))
+        expected = Pair(Row(Subscription.TO, "faj"), Row(Subscription.FROM))
+        self.assertEqual(decision.pair, expected)
+        self.assertEqual(await self.stores.roster.pair("esa", "fajar"), expected)
+        (contact,) = await self.stores.roster.contacts("esa")
+        self.assertEqual((contact.profile, contact.row), (account("Fajar").profile, expected.asker))
+
+    async def test_two_who_add_each_other_at_once_have_both(self) -> None:
+        await self.make("esa", "fajar")
+        pending = [
+            self.stores.roster.change(asker, target, lambda pair: roster.add(pair, None))
+            for asker, target in (("esa", "fajar"), ("fajar", "esa"))
+        ]
+        await gatherResults(pending)
+        both = Row(Subscription.BOTH)
+        self.assertEqual(await self.stores.roster.pair("esa", "fajar"), Pair(both, both))
+
+    async def test_removal_takes_rows_away(self) -> None:
+        await self.make("esa", "fajar")
+        await self.stores.roster.change("esa", "fajar", lambda pair: roster.add(pair, None))
+        await self.stores.roster.change("esa", "fajar", roster.remove)
+        self.assertEqual(await self.stores.roster.pair("esa", "fajar"), Pair())
+        self.assertEqual(await self.stores.roster.contacts("fajar"), [])
+
+    async def test_a_refused_decision_changes_nothing_and_fails_alone(self) -> None:
+        await self.make("esa", "fajar", "gita")
+        roster_store = self.stores.roster
+
+        def refuse(pair: Pair) -> Decision:
+            return roster.remove(pair)
+
+        refused = roster_store.change("esa", "fajar", refuse)
+        granted = roster_store.change("esa", "gita", lambda pair: roster.add(pair, None))
+        with self.assertRaises(StanzaError):
+            await refused
+        await granted
+        self.assertEqual(await roster_store.pair("esa", "fajar"), Pair())
+        self.assertEqual([contact.profile.key for contact in await roster_store.contacts("esa")], ["gita"])
+
+    async def test_an_unknown_account_on_either_side(self) -> None:
+        await self.make("esa")
+        for asker, target in (("esa", "nobody"), ("nobody", "esa")):
+            with self.assertRaises(UnknownAccount):
+                await self.stores.roster.change(asker, target, lambda pair: roster.add(pair, None))
+
+    async def test_listeners_are_those_with_from_and_both(self) -> None:
+        await self.make("esa", "hears", "mutual", "heard")
+        for asker, target in (("hears", "esa"), ("mutual", "esa"), ("esa", "mutual"), ("esa", "heard")):
+            await self.stores.roster.change(asker, target, lambda pair: roster.add(pair, None))
+        self.assertEqual(await self.stores.roster.listeners("esa"), ["hears", "mutual"])
+        self.assertEqual(
+            [contact.profile.key for contact in await self.stores.roster.contacts("esa")],
+            ["heard", "hears", "mutual"],
+        )
+
+
+CONTRACTS = (DirectoryContract, AccountContract, RelayContract, RosterContract)

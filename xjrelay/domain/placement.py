@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Which relay a user gets: the one with the fewest (protocol, section 5).
+
+A user counts where it is connected, and from the moment it is assigned until it arrives or
+30 seconds have passed, so that a thousand logins in one second spread instead of all going to
+the relay that was emptiest when they began. What relays report is idempotent: a report said
+twice, late, or again after a reconnect leaves the same count. Time comes as an argument.
+This module must not import a store, a clock or Twisted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+Device = tuple[str, str]
+"""An account's key and a resource."""
+
+
+@dataclass(slots=True)
+class _Relay:
+    sessions: dict[Device, int] = field(default_factory=dict)
+    awaited: dict[Device, float] = field(default_factory=dict)  # in order of their deadlines
+
+
+class Placement:
+    """The relays a manager has, and who is on each.
+
+    Args:
+        assign_timeout: seconds an assigned user counts without having arrived.
+    """
+
+    def __init__(self, assign_timeout: float = 30.0) -> None:
+        self._timeout = assign_timeout
+        self._relays: dict[str, _Relay] = {}
+        self._awaited_at: dict[Device, str] = {}
+
+    def add(self, name: str) -> None:
+        """A relay's link opened. It is known to hold nobody until it has said whom it holds."""
+        self.drop(name)
+        self._relays[name] = _Relay()
+
+    def drop(self, name: str) -> None:
+        """A relay's link ended: nobody is assigned to it from now on."""
+        relay = self._relays.pop(name, None)
+        if relay is not None:
+            for device in relay.awaited:
+                if self._awaited_at.get(device) == name:
+                    del self._awaited_at[device]
+
+    def connected(self, name: str, key: str, resource: str, session: int) -> None:
+        """A relay reports a user (``ncir``); an older session than the known one changes nothing."""
+        relay = self._relays.get(name)
+        if relay is None:
+            return
+        device = (key, resource)
+        self._arrived(device)
+        relay.sessions[device] = max(session, relay.sessions.get(device, session))
+
+    def ended(self, name: str, key: str, resource: str, session: int) -> None:
+        """A relay reports that a user left (``ecir``); one about an older session changes nothing."""
+        relay = self._relays.get(name)
+        if relay is not None and relay.sessions.get((key, resource), session + 1) <= session:
+            del relay.sessions[key, resource]
+
+    def assign(self, key: str, resource: str, now: float) -> str | None:
+        """The relay with the fewest users, the first by name among equals; it now awaits this one.
+
+        Args:
+            key: the account.
+            resource: the device; it is awaited at one relay at most.
+            now: seconds, on the clock every call uses.
+
+        Returns:
+            The relay's name, or None when there is none.
+        """
+        device = (key, resource)
+        self._arrived(device)
+        if not self._relays:
+            return None
+        name = min(self._relays, key=lambda name: (self.load(name, now), _natural(name)))
+        self._relays[name].awaited[device] = now + self._timeout
+        self._awaited_at[device] = name
+        return name
+
+    def load(self, name: str, now: float) -> int:
+        """Users connected to a relay and on their way to it; 0 for one that is not there."""
+        relay = self._relays.get(name)
+        if relay is None:
+            return 0
+        while relay.awaited:
+            device, deadline = next(iter(relay.awaited.items()))
+            if deadline > now:
+                break
+            self._arrived(device)
+        return len(relay.sessions) + len(relay.awaited)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._relays
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._relays)
+
+    def __len__(self) -> int:
+        return len(self._relays)
+
+    def _arrived(self, device: Device) -> None:
+        name = self._awaited_at.pop(device, None)
+        if name is not None and name in self._relays:
+            self._relays[name].awaited.pop(device, None)
+
+
+def _natural(name: str) -> tuple[int, str]:
+    return len(name), name  # relay2 before relay10

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""Who is available, how, and who hears of it (protocol, section 6; RFC 6121, 4).
+
+A user may have several devices (resources) available at once, but contacts see one presence a user:
+that of the device that spoke last. The board holds no links and sends nothing: it says what
+changed, and the server tells whom. This module must not import a store, a clock or Twisted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+DEFAULT_BIO = "Feel happy using this application! ;D"
+"""A new account's bio, unless the operator chose another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What an available device says of itself (RFC 6121, 4.7.2)."""
+
+    show: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What a contact sees of a user.
+
+    Args:
+        username: the registered spelling.
+        bio: the user's own line.
+        updated_at: when the bio was last set, in milliseconds since the epoch.
+        shown: what its latest available device says; None when the user is offline.
+    """
+
+    username: str
+    bio: str
+    updated_at: int
+    shown: Availability | None = None
+
+    @property
+    def online(self) -> int:
+        """1 or 0, as on the wire."""
+        return 0 if self.shown is None else 1
+
+
+class Change(Enum):
+    """What a device's coming or going changed in what contacts see."""
+
+    CAME = "came"
+    CHANGED = "changed"
+    WENT = "went"
+    NOTHING = "nothing"
+
+
+class PresenceBoard:
+    """Which devices of which users are available; the latest to speak is the one shown."""
+
+    def __init__(self) -> None:
+        self._devices: dict[str, dict[str, Availability]] = {}
+
+    def appear(self, key: str, resource: str, availability: Availability) -> Change:
+        """A device says it is available, for the first time or anew.
+
+        Returns:
+            ``CAME`` when the user was offline, else ``CHANGED`` (also for an equal presence: saying
+            it again is how a client asks for it to be repeated).
+        """
+        devices = self._devices.setdefault(key, {})
+        change = Change.CHANGED if devices else Change.CAME
+        devices.pop(resource, None)  # to the end: the latest is shown
+        devices[resource] = availability
+        return change
+
+    def vanish(self, key: str, resource: str) -> Change:
+        """A device is no longer available.
+
+        Returns:
+            ``WENT`` when it was the last, ``CHANGED`` when another is now the one shown, else ``NOTHING``.
+        """
+        devices = self._devices.get(key)
+        if devices is None or resource not in devices:
+            return Change.NOTHING
+        shown = next(reversed(devices)) == resource
+        del devices[resource]
+        if not devices:
+            del self._devices[key]
+            return Change.WENT
+        return Change.CHANGED if shown else Change.NOTHING
+
+    def shown(self, key: str) -> Availability | None:
+        """What contacts see of a user, or None when it is offline."""
+        devices = self._devices.get(key)
+        return next(reversed(devices.values())) if devices else None
+
+    def available(self, key: str, resource: str) -> bool:
+        """Whether this very device is available (it then receives presence)."""
+        return resource in self._devices.get(key, {})
+
+    def __len__(self) -> int:
+        """How many users are online."""
+        return len(self._devices)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""What servers ask of a store: the seam between programs and whatever keeps their data.
+
+Servers know these protocols and values only; which store stands behind them (SQLite, dicts,
+one day PostgreSQL) is chosen in ``tap.py``. Stores take and return values, never rows or
+cursors, and answer with Deferreds that fire after the data is on disk. User keys are those of
+:func:`xjrelay.wire.address.key`; times are milliseconds since the epoch, given by the
+caller. This module must not import a concrete store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+
+from xjrelay.domain.roster import Decision, Pair, Row
+
+
+class StoreError(Exception):
+    """The base of what a store refuses or fails at; the text is one sentence, safe to log."""
+
+
+class StoreBusy(StoreError):
+    """The queue of operations is full, or the store is closing: not now, try again."""
+
+
+class StoreFailed(StoreError):
+    """The data could not be read or made durable (disk full, locked, damaged): nothing was changed."""
+
+
+class AccountExists(StoreError):
+    """The key of the new account is taken."""
+
+
+class UnknownAccount(StoreError):
+    """There is no such account (any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentRow:
+    """A manager or relay a tracker has seen.
+
+    Args:
+        component_id: the identity it keeps over restarts and changes of address.
+        type: ``manager`` or ``relay``.
+        ip_local: the address it says to connect to.
+        port: the port there.
+        is_private: whether that address is private.
+        extra: what else its hello said that the list repeats (``name``, ``endpoints``); JSON values.
+        live: its status: True from joining to leaving.
+        joined_at: when it last joined, milliseconds.
+        left_at: when it last left, milliseconds; None while it never did.
+    """
+
+    component_id: str
+    type: str
+    ip_local: str
+    port: int
+    is_private: bool
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    live: bool = True
+    joined_at: int = 0
+    left_at: int | None = None
+
+
+class DirectoryStore(Protocol):
+    """The tracker's memory of who has been there."""
+
+    def reset(self, now: int) -> Deferred[None]:
+        """Mark every row as not live, with ``now`` as the time of leaving where it was live."""
+
+    def joined(self, component: ComponentRow) -> Deferred[None]:
+        """Write a row, new or over the one with the same ``component_id``."""
+
+    def left(self, component_id: str, now: int) -> Deferred[None]:
+        """Mark a row as not live; one that is not there is no error."""
+
+    def rows(self) -> Deferred[list[ComponentRow]]:
+        """Every row there ever was, by the time of joining, then by identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A password as it is kept: SCRAM-SHA-256 keys (RFC 5802, 3). Never shown in a log."""
+
+    salt: bytes = field(repr=False)
+    iterations: int
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What others may know of an account.
+
+    Args:
+        key: what makes spellings one account.
+        username: the registered spelling.
+        bio: the user's own line.
+        updated_at: when the bio was last set, milliseconds.
+    """
+
+    key: str
+    username: str
+    bio: str
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account and how its password is checked."""
+
+    profile: Profile
+    credentials: Credentials
+
+
+class AccountStore(Protocol):
+    """The manager's accounts."""
+
+    def create(self, account: Account) -> Deferred[None]:
+        """Keep a new account; fails with :class:`AccountExists`, also for one made a moment ago."""
+
+    def get(self, key: str) -> Deferred[Account | None]:
+        """The account, or None."""
+
+    def set_bio(self, key: str, bio: str, now: int) -> Deferred[None]:
+        """Change the bio; fails with :class:`UnknownAccount`."""
+
+    def next_session(self, key: str) -> Deferred[int]:
+        """Raise and keep the account's session counter; fires with a number from 1 that was never
+        given for it before, also over a crash. Fails with :class:`UnknownAccount`.
+        """
+
+    def replace_credentials(self, key: str, credentials: Credentials) -> Deferred[None]:
+        """Change the password; fails with :class:`UnknownAccount`."""
+
+    def remove(self, key: str) -> Deferred[None]:
+        """Remove the account and every roster row about it; fails with :class:`UnknownAccount`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRow:
+    """A relay the manager has named.
+
+    Args:
+        relay_id: the identity it keeps in its own data folder.
+        name: ``relay1``, ``relay2``…, for as long as the identity lives.
+        ip_local: where it was last.
+        port: the port there.
+        seen_at: when it last said hello, milliseconds.
+    """
+
+    relay_id: str
+    name: str
+    ip_local: str
+    port: int
+    seen_at: int
+
+
+class RelayStore(Protocol):
+    """The manager's names for relays. Whether an address is in use by a live one is not decided here."""
+
+    def name(self, relay_id: str, ip_local: str, port: int, now: int) -> Deferred[RelayRow]:
+        """The row of a relay that said hello: its old name, or the first free one for a new identity."""
+
+    def rows(self) -> Deferred[list[RelayRow]]:
+        """Every relay ever named, in order of their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One contact of a roster, with what its owner may know of it."""
+
+    profile: Profile
+    row: Row
+
+
+class RosterStore(Protocol):
+    """Who has whom in which roster. Rows come in pairs, and change in pairs."""
+
+    def contacts(self, owner: str) -> Deferred[list[Contact]]:
+        """A whole roster, by the contacts' keys."""
+
+    def listeners(self, owner: str) -> Deferred[list[str]]:
+        """Keys of the contacts that hear the owner's presence (its rows ``from`` and ``both``)."""
+
+    def pair(self, asker: str, target: str) -> Deferred[Pair]:
+        """Both rows of a relation as they are."""
+
+    def change(self, asker: str, target: str, decide: Callable[[Pair], Decision]) -> Deferred[Decision]:
+        """Read a pair, decide, and write what was decided, as one step.
+
+        Nothing else comes between reading and writing, so two users who add each other at the same
+        moment end up with ``both``.
+
+        Args:
+            asker: key of the account that asks.
+            target: key of the contact.
+            decide: a pure function; what it raises fails the Deferred and changes nothing.
+
+        Returns:
+            The decision; fails with :class:`UnknownAccount` when either account is not there.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerStores:
+    """What a manager is given at its start."""
+
+    accounts: AccountStore
+    relays: RelayStore
+    roster: RosterStore
+    close: Callable[[], Deferred[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerStores:
+    """What a tracker is given at its start."""
+
+    directory: DirectoryStore
+    close: Callable[[], Deferred[None]]
+
+
