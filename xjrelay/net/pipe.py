@@ -11,16 +11,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost, TimeoutError
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IPullProducer,
-    IPushProducer,
-    IReactorTime,
-)
+from twisted.internet.interfaces import IDelayedCall, IProducer, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -46,8 +40,8 @@ class Pipe:
     def __init__(
         self,
         clock: IReactorTime,
-        near: IAddress,
-        far: IAddress,
+        near: IPv4Address,
+        far: IPv4Address,
         latency: Callable[[], float] = lambda: 0.0,
         user_timeout: float = 20.0,
     ) -> None:
@@ -93,14 +87,14 @@ class End:
 
     other: End
 
-    def __init__(self, pipe: Pipe, host: IAddress, peer: IAddress) -> None:
+    def __init__(self, pipe: Pipe, host: IPv4Address, peer: IPv4Address) -> None:
         self.protocol: Protocol | None = None
         self.on_end: Callable[[Failure], None] | None = None
         self.disconnecting = False
         self._pipe = pipe
         self._host = host
         self._peer = peer
-        self._producer: IPushProducer | IPullProducer | None = None
+        self._producer: IPushProducer | None = None
         self._producer_paused = False
         self._under_way = 0  # bytes written here and not yet taken at the other end
         self._last_arrival = 0.0
@@ -119,10 +113,9 @@ class End:
             return
         self._under_way += len(data)
         self._ship(bytes(data))
-        if self._under_way > HIGH_WATER and isinstance_push(self._producer) and not self._producer_paused:
+        if self._under_way > HIGH_WATER and self._producer is not None and not self._producer_paused:
             self._producer_paused = True
-            assert self._producer is not None
-            self._producer.pauseProducing()  # type: ignore[union-attr]
+            self._producer.pauseProducing()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Send several pieces."""
@@ -148,11 +141,11 @@ class End:
         if not self._pipe.held:
             self._pipe.clock.callLater(0, self.other.end_with, ConnectionLost())
 
-    def getPeer(self) -> IAddress:
+    def getPeer(self) -> IPv4Address:
         """The other end's address."""
         return self._peer
 
-    def getHost(self) -> IAddress:
+    def getHost(self) -> IPv4Address:
         """This end's address."""
         return self._host
 
@@ -170,8 +163,9 @@ class End:
     def setTcpKeepAlive(self, enabled: bool) -> None:
         """Nothing to set."""
 
-    def registerProducer(self, producer: IPushProducer | IPullProducer, streaming: bool) -> None:
-        """Who is told to slow down; only push producers are."""
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Who is told to slow down; only push producers can be."""
+        assert streaming and IPushProducer.providedBy(producer)
         self._producer = producer
         if self._ended:
             producer.stopProducing()
@@ -276,8 +270,3 @@ class End:
         if self._held_since is not None and self._held_since.active():
             self._held_since.cancel()
         self._held_since = None
-
-
-def isinstance_push(producer: Any) -> bool:
-    """Whether a producer can be paused."""
-    return producer is not None and IPushProducer.providedBy(producer)
