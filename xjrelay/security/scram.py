@@ -17,6 +17,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from scramp import ScramClient as _Client
 from scramp import ScramException, ScramMechanism
@@ -66,6 +67,26 @@ class Credentials:
         return f"<Credentials iterations={self.iterations}>"
 
 
+class Kept(Protocol):
+    """Credentials from anywhere: a store has its own class of the same shape."""
+
+    @property
+    def salt(self) -> bytes:
+        """At least 12 bytes."""
+
+    @property
+    def iterations(self) -> int:
+        """PBKDF2 rounds."""
+
+    @property
+    def stored_key(self) -> bytes:
+        """What a proof is checked with."""
+
+    @property
+    def server_key(self) -> bytes:
+        """What the server's own proof is made with."""
+
+
 def derive(
     password: str,
     rounds: int = DEFAULT_ROUNDS,
@@ -93,7 +114,7 @@ def derive(
     return Credentials(salt, iterations, stored_key, server_key)
 
 
-def verify(password: str, credentials: Credentials) -> bool:
+def verify(password: str, credentials: Kept) -> bool:
     """Whether a plain password is the one the credentials were made of; as slow as :func:`derive`.
 
     The comparison takes the same time wherever the two differ. A password that SASLprep forbids
@@ -185,7 +206,7 @@ class ScramServer:
 
     def __init__(
         self,
-        *credentials: Credentials,
+        *credentials: Kept,
         username: str | None = None,
         nonce: Callable[[], str] = random_nonce,
     ) -> None:
@@ -247,7 +268,7 @@ def username_of(client_first: str) -> str:
     return names[0]
 
 
-def _found(one: Credentials) -> Callable[[str], tuple[bytes, bytes, bytes, int]]:
+def _found(one: Kept) -> Callable[[str], tuple[bytes, bytes, bytes, int]]:
     """The look-up scramp asks for, of an account that was looked up before."""
     return lambda _name: (one.salt, one.stored_key, one.server_key, one.iterations)
 
