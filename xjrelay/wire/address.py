@@ -40,8 +40,10 @@ def username(text: str) -> str:
 
     Raises:
         InvalidAddress: empty, white space, ``/``, ``@``, control or surrogate characters, a
-            code point RFC 8265 disallows, or more than 64 code points.
+            code point RFC 8265 disallows, or more than 64 code points, in this spelling or
+            in the key's (mapping the case of some letters makes two of one).
     """
+    key(text)
     return _enforce(text, _PRESERVED)
 
 
@@ -112,6 +114,8 @@ def _enforce(text: str, profile: object) -> str:
         mapped: str = profile.enforce(text)  # type: ignore[attr-defined]
     except UnicodeEncodeError as error:
         raise InvalidAddress("username with a character that is not allowed") from error
+    if not _FORBIDDEN.isdisjoint(mapped):  # their full-width forms have become the ASCII ones
+        raise InvalidAddress("username with '/' or '@'")
     if len(mapped) > MAX_NAME:
         raise InvalidAddress("username longer than 64 characters")
     return mapped

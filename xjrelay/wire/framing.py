@@ -25,7 +25,7 @@ class Framer:
     """Cuts one connection's incoming bytes into frames.
 
     Args:
-        max_frame: the longest frame accepted, in bytes, its delimiter not counted.
+        max_frame: the longest frame accepted, in bytes, its delimiter (and a CR before LF) not counted.
         delimiter: set for a connection whose framing is known (an outgoing one); by default
             the stream decides.
 
@@ -71,10 +71,10 @@ class Framer:
         rest = frames.pop()
         if rest:
             self._keep(rest)
-        if len(data) > self._max:
-            frames = self._within_limit(frames)
         if self.delimiter == LF and b"\r" in data:
             frames = [frame[:-1] if frame.endswith(b"\r") else frame for frame in frames]
+        if len(data) > self._max:
+            frames = self._within_limit(frames)
         return [frame for frame in frames if frame]
 
     def _join(self, data: bytes) -> bytes:

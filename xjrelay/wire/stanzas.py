@@ -517,7 +517,8 @@ def parse(kind: Kind, value: dict[str, Any]) -> Stanza:
     try:
         return msgspec.convert(value, CLASSES[kind])
     except msgspec.ValidationError as error:
-        raise RemoteError(Code.BAD_REQUEST, f"{kind.value}: {error}") from error
+        # shortened, because msgspec repeats an unknown word, however long
+        raise RemoteError(Code.BAD_REQUEST, f"{kind.value}: {str(error)[:200]}") from error
 
 
 def _look_up(table: dict[str, Kind], name: object, what: str) -> Kind:
