@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""How much anybody may ask: rates, back-off, and counts by address.
+
+Plain arithmetic on times that the caller gives (seconds, from any clock that doesn't fall). What
+is remembered of strangers is bounded: a table that is full forgets whoever has been quiet for
+longest. Imports nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+MAX_REMEMBERED: Final = 65536
+"""Addresses or accounts whose failures are remembered at a time: some 10 MB at most."""
+
+
+class TokenBucket:
+    """A rate with a burst (the leaky bucket as a meter, ITU-T I.371).
+
+    Args:
+        rate: units a second that flow in.
+        burst: units it holds; it starts full.
+    """
+
+    __slots__ = ("_burst", "_level", "_rate", "_then")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._level = burst
+        self._then: float | None = None
+
+    def take(self, now: float, units: float) -> float:
+        """Use ``units``, which have been spent already; the seconds to wait before the next.
+
+        The level may fall below zero: what was read is not dropped, the debt is waited off.
+        """
+        then = now if self._then is None else self._then
+        self._then = now
+        self._level = min(self._burst, self._level + max(0.0, now - then) * self._rate) - units
+        return -self._level / self._rate if self._level < 0 else 0.0
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int
+    last: float
+
+
+class BackOff:
+    """Failures in a row make one wait, twice as long each time.
+
+    Args:
+        free: failures that cost nothing.
+        first: seconds after the first failure beyond those.
+        ceiling: the longest wait, in seconds.
+        forget: seconds without a failure after which all is forgiven.
+    """
+
+    def __init__(
+        self, free: int = 5, first: float = 1.0, ceiling: float = 300.0, forget: float = 3600.0
+    ) -> None:
+        self._free = free
+        self._first = first
+        self._ceiling = ceiling
+        self._forget = forget
+        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._failures)
+
+    def wait(self, who: str, now: float) -> float:
+        """Seconds until ``who`` may try again; 0.0 for at once."""
+        failures = self._failures.get(who)
+        if failures is None or failures.count <= self._free:
+            return 0.0
+        since = now - failures.last
+        if since >= self._forget:
+            del self._failures[who]
+            return 0.0
+        exponent = min(failures.count - self._free - 1, 32)
+        return max(0.0, min(self._first * 2**exponent, self._ceiling) - since)
+
+    def failed(self, who: str, now: float) -> None:
+        """One more failure."""
+        failures = self._failures.get(who)
+        if failures is None or now - failures.last >= self._forget:
+            failures = self._failures[who] = _Failures(0, now)
+            if len(self._failures) > MAX_REMEMBERED:
+                self._failures.popitem(last=False)
+        failures.count += 1
+        failures.last = now
+        self._failures.move_to_end(who)
+
+    def succeeded(self, who: str) -> None:
+        """All is forgiven."""
+        self._failures.pop(who, None)
+
+
+class Quota:
+    """So many an address in so much time (registrations).
+
+    Args:
+        most: how many.
+        period: in how many seconds.
+    """
+
+    def __init__(self, most: int, period: float) -> None:
+        self._period = period
+        self._most = most
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many addresses are remembered."""
+        return len(self._buckets)
+
+    def take(self, who: str, now: float) -> bool:
+        """Use one; False when there is none left, and then nothing was used."""
+        bucket = self._buckets.get(who)
+        if bucket is None:
+            bucket = self._buckets[who] = TokenBucket(self._most / self._period, self._most)
+            if len(self._buckets) > MAX_REMEMBERED:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(who)
+        if bucket.take(now, 1) > 0:
+            bucket.take(now, -1)
+            return False
+        return True
+
+
+class Seats:
+    """How many each address holds at a time (connections).
+
+    Args:
+        most: for one address.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken: Counter[str] = Counter()
+
+    def take(self, who: str) -> bool:
+        """One more; False when that would be too many."""
+        if self._taken.get(who, 0) >= self._most:
+            return False
+        self._taken[who] += 1
+        return True
+
+    def leave(self, who: str) -> None:
+        """One fewer."""
+        self._taken[who] -= 1
+        if self._taken[who] <= 0:
+            del self._taken[who]
+
+    def __len__(self) -> int:
+        """How many addresses hold any."""
+        return len(self._taken)
