@@ -82,7 +82,7 @@ class BackOff:
             del self._failures[who]
             return 0.0
         exponent = min(failures.count - self._free - 1, 32)
-        return max(0.0, min(self._first * 2**exponent, self._ceiling) - since)
+        return max(0.0, min(self._first * 2.0**exponent, self._ceiling) - since)
 
     def failed(self, who: str, now: float) -> None:
         """One more failure."""
