@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""The operator's HTTP: is it alive, is it ready, what does it count.
+
+``/healthz`` is 200 while the reactor turns, ``/readyz`` 200 while the program serves (registered, not
+draining) and 503 otherwise, ``/metrics`` Prometheus's text form. Nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from xjrelay.net.metrics import CONTENT_TYPE, Metrics
+from xjrelay.servers.listening import Listening
+from xjrelay.servers.startup import Options
+
+TEXT = "text/plain; charset=utf-8"
+
+
+class _Page(Resource):
+    """One address that answers GET with text."""
+
+    isLeaf = True
+
+    def __init__(self, answer: Callable[[], tuple[int, bytes]], content_type: str) -> None:
+        super().__init__()
+        self._answer = answer
+        self._content_type = content_type
+
+    def render(self, request: Request) -> bytes:
+        """The answer of now."""
+        code, body = self._answer() if request.method in (b"GET", b"HEAD") else (405, b"only GET\n")
+        request.setResponseCode(code)
+        request.setHeader(b"content-type", self._content_type.encode("ascii"))
+        request.setHeader(b"content-length", b"%d" % len(body))
+        return b"" if request.method == b"HEAD" else body
+
+
+class _Root(Resource):
+    """The addresses there are; Twisted's own page for the others comes with a deprecation."""
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        """An address that is none of them."""
+        return _Page(lambda: (404, b"not found\n"), TEXT)
+
+
+def admin_site(reactor: Any, ready: Callable[[], bool], metrics: Metrics) -> Site:
+    """The pages.
+
+    Args:
+        reactor: times connections out.
+        ready: whether the program serves now.
+        metrics: what it counts.
+    """
+    root = _Root()
+    root.putChild(b"healthz", _Page(lambda: (200, b"ok\n"), TEXT))
+    root.putChild(b"readyz", _Page(lambda: (200, b"ready\n") if ready() else (503, b"not ready\n"), TEXT))
+    root.putChild(b"metrics", _Page(lambda: (200, metrics.text()), CONTENT_TYPE))
+    site = Site(root, timeout=30, reactor=reactor)
+    site.noisy = False
+    site.displayTracebacks = False
+    return site
+
+
+def admin_listening(
+    reactor: Any, options: Options, ready: Callable[[], bool], metrics: Metrics
+) -> list[Listening]:
+    """The service behind ``--admin``: one, or none where that is not said."""
+    if options["admin"] is None:
+        return []
+    site = admin_site(reactor, ready, metrics)
+    return [Listening(reactor, [options["admin"]], site, options["allow-plaintext"])]

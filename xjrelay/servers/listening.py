@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Listening sockets as a service, and who may connect to them.
+
+Endpoint strings are Twisted's (``tcp:``, ``ssl:``, ``unix:``, ``systemd:``), with one difference:
+without ``interface=`` a TCP endpoint is 127.0.0.1, not the whole world. All sockets are open when
+``privilegedStartService`` returns, or the process ends.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xjrelay.servers.startup import StartupError
+
+_log = Logger()
+
+LOOPBACK = {"tcp": "127.0.0.1", "tcp4": "127.0.0.1", "tcp6": "::1", "ssl": "127.0.0.1"}
+"""What no ``interface=`` means."""
+SECURE = frozenset({"ssl", "tls", "unix"})
+"""Schemes that may face others: encrypted, or no network at all."""
+WILDCARDS = frozenset({"0.0.0.0", "::", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a program can be reached."""
+
+    host: str
+    port: int
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the address means nothing to the rest of the internet; a name is taken as public."""
+        try:
+            return ipaddress.ip_address(self.host).is_private
+        except ValueError:
+            return self.host == "localhost"
+
+
+class Listening(Service):
+    """Listens with one factory on some endpoints.
+
+    Args:
+        reactor: listens.
+        endpoints: endpoint strings; port 0 lets the system choose.
+        factory: of the protocols.
+        allow_plaintext: whether a listener without TLS may leave loopback.
+
+    Attributes:
+        places: where it listens, once it does; a UNIX socket is its path with port 0.
+    """
+
+    def __init__(
+        self, reactor: Any, endpoints: Sequence[str], factory: IProtocolFactory, allow_plaintext: bool = False
+    ) -> None:
+        self._reactor = reactor
+        self._endpoints = endpoints
+        self._factory = factory
+        self._allow_plaintext = allow_plaintext
+        self._ports: list[IListeningPort] = []
+        self.places: list[Place] = []
+
+    def privilegedStartService(self) -> None:
+        """Opens every socket.
+
+        Raises:
+            StartupError: an endpoint means nothing, is in use, or is off loopback without TLS.
+        """
+        for text in self._endpoints:
+            scheme = text.partition(":")[0]
+            if scheme in LOOPBACK:
+                self._check(text, interface(text))
+            port = self._listen(text)
+            self._ports.append(port)
+            self.places.append(_place(port))
+            if scheme not in LOOPBACK:  # an adopted socket is where systemd put it: seen only now
+                self._check(text, self.places[-1].host)
+
+    def startService(self) -> None:
+        """Opens every socket, unless that was done before privileges were shed."""
+        if not self._ports:
+            self.privilegedStartService()
+        super().startService()
+
+    def stopService(self) -> Deferred[Any]:
+        """Closes every socket; fires when they are closed. Connections stay."""
+        super().stopService()
+        ports, self._ports, self.places = self._ports, [], []
+        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
+
+    def _listen(self, text: str) -> IListeningPort:
+        outcome: list[IListeningPort | Failure] = []
+        try:
+            endpoint = serverFromString(self._reactor, with_interface(text))
+            endpoint.listen(self._factory).addBoth(outcome.append)
+        except Exception as error:  # each kind of endpoint has its own way to dislike its arguments
+            raise StartupError(f"cannot listen on {text}: not a good endpoint: {error}") from error
+        if not outcome:
+            raise StartupError(f"cannot listen on {text}: it takes its time")
+        if isinstance(outcome[0], Failure):
+            raise StartupError(f"cannot listen on {text}: {_reason(outcome[0])}")
+        return outcome[0]
+
+    def _check(self, text: str, host: str) -> None:
+        if text.partition(":")[0] in SECURE or host.startswith("/") or is_loopback(host):
+            return
+        if not self._allow_plaintext:
+            raise StartupError(f"{text} is off loopback without TLS; say --allow-plaintext if that is meant")
+        _log.warn("{endpoint} is off loopback without TLS: what users write can be read", endpoint=text)
+
+
+def advertised(places: Sequence[Place], wanted: tuple[str, int] | None) -> Place:
+    """Where others are told to connect.
+
+    Args:
+        places: where the program listens.
+        wanted: ``--advertise``.
+
+    Raises:
+        StartupError: it listens everywhere or on a UNIX socket only, and nothing was said.
+    """
+    if wanted is not None:
+        return Place(*wanted)
+    for place in places:
+        if place.port and place.host not in WILDCARDS:
+            return place
+    raise StartupError("this listens everywhere or nowhere others could dial; say --advertise HOST:PORT")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def interface(text: str) -> str:
+    """The interface a TCP or SSL endpoint string listens on; the empty string is every one."""
+    said = _said_interface(text)
+    return LOOPBACK[text.partition(":")[0]] if said is None else said
+
+
+def with_interface(text: str) -> str:
+    """The endpoint string, its interface said even where it is loopback by default."""
+    scheme = text.partition(":")[0]
+    if scheme not in LOOPBACK or _said_interface(text) is not None:
+        return text
+    return f"{text}:interface=" + LOOPBACK[scheme].replace(":", r"\:")
+
+
+def _said_interface(text: str) -> str | None:
+    scheme, *arguments = _UNESCAPED_COLON.split(text)
+    for argument in arguments:
+        if argument.startswith("interface="):
+            return _unescape(argument.partition("=")[2])
+    positional = [argument for argument in arguments if "=" not in argument]
+    if scheme != "ssl" and len(positional) > 1:
+        return _unescape(positional[1])
+    return None
+
+
+_UNESCAPED_COLON = re.compile(r"(?<!\\):")
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def _place(port: IListeningPort) -> Place:
+    address: Any = port.getHost()
+    name = getattr(address, "name", None)
+    if name is not None:
+        return Place(name.decode() if isinstance(name, bytes) else str(name), 0)
+    return Place(address.host, address.port)
+
+
+def _reason(failure: Failure) -> str:
+    error = failure.value
+    if isinstance(error, CannotListenError):
+        return getattr(error.socketError, "strerror", None) or str(error.socketError)
+    return failure.getErrorMessage()

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""Every option of every server, as data. A new option is one more row of :data:`TABLE`.
+
+``options`` makes the command lines of it, and ``docs/options.md`` shows it. A default that is
+another room's constant is taken from there, so that no number stands twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xjrelay.domain.delivery import MAX_QUEUE, MAX_QUEUE_BYTES
+from xjrelay.domain.presence import DEFAULT_BIO
+from xjrelay.net.context import Limits
+from xjrelay.net.tracker import DEFAULT_LEASE
+from xjrelay.security.scram import DEFAULT_ROUNDS, MIN_ROUNDS
+from xjrelay.servers.kinds import ADDRESS, BYTES, ENDPOINT, FLAG, PATH, SECONDS, TEXT, Kind, choice, count
+
+ALL = "tracker manager relay node"
+DEFAULT_ENDPOINTS = {
+    "tracker": ["tcp:5000"],
+    "manager": ["tcp:5001"],
+    "relay": ["tcp:5002"],
+    "node": ["tcp:5000"],
+}
+"""Where each program listens; without ``interface=`` that is 127.0.0.1 only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row.
+
+    Args:
+        name: as on the command line, without the dashes.
+        programs: which have it.
+        kind: what its text must be.
+        default: the value when nobody says anything; for a repeatable one a list; a function is
+            asked with the program's name.
+        doc: one line, for ``--help`` and the page.
+        shown: the default as the page shows it, where the value itself would not do.
+        repeatable: whether it may be given more than once. In the environment the values then stand
+            with white space or commas between them, in the file in a list.
+    """
+
+    name: str
+    programs: str
+    kind: Kind
+    default: Any
+    doc: str
+    shown: str = ""
+    repeatable: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment's name for it."""
+        return "XJ_" + self.name.upper().replace("-", "_")
+
+    def belongs_to(self, program: str) -> bool:
+        """Whether the program has it."""
+        return program in self.programs.split()
+
+    def default_for(self, program: str) -> Any:
+        """The value when nobody says anything."""
+        value = self.default(program) if callable(self.default) else self.default
+        return list(value) if self.repeatable else value
+
+    def shown_default(self) -> str:
+        """The default as the page shows it."""
+        if self.shown:
+            return self.shown
+        if self.default is False:
+            return "off"
+        if isinstance(self.default, float):
+            return f"{self.default:g}"
+        return str(self.default) if self.default is not None else "none"
+
+
+_LIMITS = Limits()
+
+TABLE: tuple[Option, ...] = (
+    Option("listen", ALL, ENDPOINT, DEFAULT_ENDPOINTS.__getitem__, "where to listen; 127.0.0.1 unless it says interface=", "tcp:5000, 5001 (manager), 5002 (relay)", True),
+    Option("data-dir", ALL, PATH, None, "folder for all that is kept; one a process", "$XDG_DATA_HOME/xjrelay/PROGRAM"),
+    Option("config", ALL, PATH, None, "TOML file with the same names"),
+    Option("cluster-secret-file", ALL, PATH, None, "the secret the cluster's programs share; made on first use", "$XDG_CONFIG_HOME/xjrelay/cluster.secret"),
+    Option("log-format", ALL, choice("text", "json"), "text", "how a log line looks"),
+    Option("admin", ALL, ENDPOINT, None, "where to serve /healthz, /readyz and /metrics over HTTP"),
+    Option("allow-plaintext", ALL, FLAG, False, "listen off loopback without TLS, and take plain passwords there"),
+    Option("tracker", "manager relay", ADDRESS, [("127.0.0.1", 5000)], "a tracker to register with", "127.0.0.1:5000", True),
+    Option("advertise", "manager relay", ADDRESS, None, "where others reach this program", "where it listens"),
+    Option("lease", ALL, SECONDS, DEFAULT_LEASE, "how long a tracker lists a component it does not hear; heartbeats come every third of it"),
+    Option("relays", "node", count(1, 64), 2, "relays in the process"),
+    Option("registration", "manager node", choice("open", "closed"), "open", "whether anybody may make an account"),
+    Option("default-bio", "manager node", TEXT, DEFAULT_BIO, "the bio of a new account"),
+    Option("key-rounds", "manager node", count(MIN_ROUNDS, 10_000_000), DEFAULT_ROUNDS, "PBKDF2 rounds of a new password; 15,000 cost about 5 ms of a core a login"),
+    Option("assign-timeout", "manager node", SECONDS, 30.0, "how long a user who was given a relay counts there without having arrived"),
+    Option("resume", "relay node", SECONDS, 60.0, "how long a lost session can be resumed"),
+    Option("max-queue", "relay node", count(1, 10**6), MAX_QUEUE, "stanzas kept for a session that has not acknowledged them"),
+    Option("max-queue-bytes", "relay node", BYTES, MAX_QUEUE_BYTES, "bytes kept for a session that has not acknowledged them"),
+    Option("allow-legacy-clients", "relay node", FLAG, False, "admit hellos without a token, from users logged in from the same address"),
+    Option("max-frame", ALL, BYTES, _LIMITS.max_frame, "longest frame accepted"),
+    Option("max-links", ALL, count(1, 10**7), _LIMITS.max_links, "connections a listener holds at a time"),
+    Option("max-bad-frames", ALL, count(1, 10**6), _LIMITS.max_bad_frames, "bad frames in a row that close a link"),
+    Option("max-outgoing", ALL, BYTES, _LIMITS.max_outgoing, "bytes held for a reader that does not read, before it is cut"),
+    Option("hello-timeout", ALL, SECONDS, _LIMITS.hello_timeout, "time from a connection to the end of its handshake"),
+    Option("ping-interval", ALL, SECONDS, _LIMITS.ping_interval, "a link unheard for this long is pinged, for twice as long closed"),
+    Option("user-timeout", ALL, SECONDS, _LIMITS.user_timeout, "how long sent bytes may stay unacknowledged by the other machine (TCP_USER_TIMEOUT)"),
+    Option("close-timeout", ALL, SECONDS, _LIMITS.close_timeout, "how long a closing link may take before it is cut"),
+)
+"""Every option there is, in the order of ``--help`` and of the page."""

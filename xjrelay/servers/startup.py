@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""From options to a running program, or to one line that says why not.
+
+What every ``tap`` needs: the data folder, the cluster's secret, the limits of links, listening
+sockets, the line that says "ready". Whatever can't be had is a :class:`StartupError`, which ends
+the process with exit status 1; nothing here stays up and logs that it can't serve.
+
+A tap's two functions::
+
+    def make_service(options, reactor):         # a test or the node gives its own reactor
+        program = Program("tracker", options)
+        ...
+        return program
+
+    def makeService(options):                   # what twistd calls
+        from twisted.internet import reactor
+        return starting("tracker", lambda: make_service(options, reactor))
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO, TypeVar, cast
+
+from twisted.application.service import MultiService
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
+
+from xjrelay.net.context import Limits
+from xjrelay.security.private import PrivateFileError
+from xjrelay.security.secret import ClusterSecret, SecretError, default_path, load_secret
+from xjrelay.security.tokens import SigningKeyError
+from xjrelay.servers.jsonlog import json_observer
+from xjrelay.storage.interfaces import StoreError
+
+_log = Logger()
+
+Options = Mapping[str, Any]
+Made = TypeVar("Made")
+
+
+class StartupError(SystemExit, Exception):
+    """The program can't start; the text is one sentence for the operator.
+
+    An exit, so that no traceback is shown, and an Exception, so that twistd takes its pid file
+    away and, as a daemon, tells its parent.
+    """
+
+    def __init__(self, msg: str) -> None:
+        super().__init__(msg)
+        self.code = 1
+
+
+KNOWN = (PrivateFileError, SecretError, SigningKeyError, StoreError)
+"""Errors whose text is one sentence for the operator already."""
+
+
+def starting(program: str, make: Callable[[], Made], errors: TextIO | None = None) -> Made:
+    """Calls ``make``; what keeps it from starting becomes one line and exit status 1.
+
+    Args:
+        program: the plugin's name goes before the line.
+        make: makes the service.
+        errors: where the line goes: the process's own standard error, which twistd replaces by its
+            log once that runs.
+
+    Raises:
+        StartupError: the line is written already.
+    """
+    try:
+        return make()
+    except (StartupError, *KNOWN) as error:
+        line = " ".join(str(error).split())
+        stream = errors or sys.__stderr__
+        if stream is not None:
+            print(f"{plugin_name(program)}: {line}", file=stream, flush=True)
+        raise StartupError(line) from None
+
+
+def plugin_name(program: str) -> str:
+    """What one types after ``twistd``."""
+    return "xjrelay" if program == "relay" else f"xj{program}"
+
+
+class Program(MultiService):
+    """One program's services, started so that a failure ends the process with one line.
+
+    Args:
+        program: ``tracker``, ``manager``, ``relay`` or ``node``.
+        options: of them ``log-format`` counts here.
+    """
+
+    def __init__(self, program: str, options: Options) -> None:
+        super().__init__()
+        self.setName(program)
+        self.program = program
+        self._options = options
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Chooses the log's format, which twistd asks of its application."""
+        if self._options["log-format"] == "json" and isinstance(parent, Componentized):
+            twistd = getattr(self._options, "parent", None) or {}
+            parent.setComponent(ILogObserver, json_observer(twistd))
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        """Opens the listening sockets, as root where the process is root."""
+        starting(self.program, super().privilegedStartService)
+
+    def startService(self) -> None:
+        """Starts everything else."""
+        starting(self.program, super().startService)
+
+
+def data_folder(program: str, options: Options, environ: Mapping[str, str] = os.environ) -> Path:
+    """The program's own folder: made, found writable, and locked for this process.
+
+    ``--data-dir``, or ``$XDG_DATA_HOME/xjrelay/<program>``, or under ``~/.local/share``. The lock
+    ends with the process. Two programs in one folder would be one component with two lives.
+
+    Raises:
+        StartupError: it can't be made or written, or another process has it.
+    """
+    folder = options["data-dir"] or _default_data_folder(program, environ)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartupError(f"cannot write in the data folder {folder}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StartupError(
+            f"the data folder {folder} is in use by another process; give this one its own --data-dir"
+        ) from error
+    _locked.append(descriptor)
+    return cast(Path, folder)
+
+
+def cluster_secret(options: Options, environ: Mapping[str, str] = os.environ) -> ClusterSecret:
+    """The cluster's secret, from its file, which is made when there is none.
+
+    Raises:
+        SecretError: see :func:`xjrelay.security.secret.load_secret`.
+    """
+    return load_secret(options["cluster-secret-file"] or default_path(environ))
+
+
+def limits(options: Options) -> Limits:
+    """What one link may cost, from the options of the same names."""
+    return Limits(**{name: options[name.replace("_", "-")] for name in Limits.__dataclass_fields__})
+
+
+def announce(program: str, host: str, port: int) -> None:
+    """The one line that says: this program serves."""
+    _log.info("xjrelay ready {program} {host}:{port}", program=program, host=host, port=port)
+
+
+_locked: list[int] = []
+"""Descriptors of the locks this process holds, for as long as it lives."""
+
+
+def _default_data_folder(program: str, environ: Mapping[str, str]) -> Path:
+    if base := environ.get("XDG_DATA_HOME"):
+        return Path(base) / "xjrelay" / program
+    if home := environ.get("HOME"):
+        return Path(home) / ".local" / "share" / "xjrelay" / program
+    raise StartupError("no place for the data: set HOME, or say --data-dir")
