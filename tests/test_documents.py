@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Holds the protocol's page to the code: its table, its examples, the numbers it names.
+
+``python -m tests.test_documents`` writes the table into the page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from xjrelay.net.context import TRUSTED_MAX_FRAME, Limits
+from xjrelay.wire import codec
+from xjrelay.wire.address import MAX_NAME
+from xjrelay.wire.codec import MAX_DEPTH
+from xjrelay.wire.errors import Code, Condition
+from xjrelay.wire.framing import DEFAULT_MAX_FRAME, LF, ORIGINAL
+from xjrelay.wire.grammar import HEARD, Phase
+from xjrelay.wire.stanzas import MAX_ID, Kind, classify, parse
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "protocol.md"
+START, END = "<!-- heard -->\n", "<!-- /heard -->\n"
+
+LISTENERS = {
+    "TRACKER": "a tracker",
+    "MANAGER": "a manager",
+    "RELAY": "a relay",
+    "MESH": "a relay, from a relay",
+    "AT_TRACKER": "who dialled a tracker",
+    "AT_MANAGER": "who dialled a manager",
+    "AT_RELAY": "a user who dialled a relay",
+    "AT_MESH": "a relay that dialled a relay",
+}
+"""Who hears, by the beginning of a phase's name."""
+
+EVERYWHERE = {Kind.PING, Kind.PONG}
+
+
+def table() -> str:
+    """``HEARD`` as the page shows it."""
+    lines = ["| who hears | phase | what |", "|---|---|---|"]
+    for phase in Phase:
+        link = LISTENERS[phase.name.rpartition("_")[0]]
+        heard = HEARD[phase]
+        names = [f"`{kind.value}`" for kind in Kind if kind in heard and kind not in EVERYWHERE]
+        if heard >= EVERYWHERE:
+            names.insert(0, "`ping`, `pong`")
+        lines.append(f"| {link} | `{phase.name}` | {', '.join(names)} |")
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    return PAGE.read_text(encoding="utf-8")
+
+
+def examples() -> Iterator[str]:
+    """Each frame of the page's JSON blocks."""
+    for block in re.findall(r"^```json\n(.*?)^```$", page(), re.MULTILINE | re.DOTALL):
+        yield from block.splitlines()
+
+
+class ProtocolPageTests(SynchronousTestCase):
+    """``docs/protocol.md``."""
+
+    def test_the_table_is_the_grammar(self) -> None:
+        shown = page().split(START)[1].split(END)[0]
+        self.assertEqual(shown, table(), "write it again with: python -m tests.test_documents")
+
+    def test_every_example_is_a_stanza(self) -> None:
+        seen = set()
+        for line in examples():
+            value = codec.decode_value(line.encode())
+            if isinstance(value, list):
+                seen.add(Kind.COMPONENTS)
+                for entry in value:
+                    parse(Kind.COMPONENT_HELLO, entry)
+            else:
+                kind = classify(value)
+                parse(kind, value)
+                seen.add(kind)
+        self.assertEqual(seen, set(Kind), "a kind without an example")
+
+    def test_no_block_of_the_page_escapes_the_check(self) -> None:
+        fences = re.findall(r"^```(\w*)$", page(), re.MULTILINE)
+        self.assertEqual(set(fences), {"", "json", "text"})
+        self.assertEqual(fences.count(""), len(fences) / 2)
+
+    def test_the_sections_are_the_twelve(self) -> None:
+        numbers = re.findall(r"^## (\d+)\. ", page(), re.MULTILINE)
+        self.assertEqual(numbers, [str(number) for number in range(1, 13)])
+
+    def test_the_numbers_are_the_code_s(self) -> None:
+        limits = Limits()
+        for said in (
+            f"at most {DEFAULT_MAX_FRAME // 1024} KiB (`--max-frame`)",
+            f"up to {TRUSTED_MAX_FRAME // 2**20} MiB",
+            f"after {limits.max_bad_frames} such frames",
+            f"deeper than {MAX_DEPTH}",
+            f"a string up to {MAX_ID} characters",
+            f"1 to {MAX_NAME} code points",
+            f"Every {limits.ping_interval:g} s (`--ping-interval`)",
+            f"after {limits.hello_timeout:g} s (`--hello-timeout`)",
+            f"TCP_USER_TIMEOUT of {limits.user_timeout:g} s",
+            " ".join(f"{byte:02X}" for byte in ORIGINAL),
+        ):
+            self.assertIn(said, " ".join(page().split()))
+        self.assertEqual((LF, limits.max_frame), (b"\n", DEFAULT_MAX_FRAME))
+
+    def test_every_code_and_condition_is_named(self) -> None:
+        for code in set(Code) - {Code.OK}:
+            self.assertRegex(page(), rf"\b{int(code)}\b")
+        for condition in Condition:
+            self.assertIn(f"`{condition.text}`", page())
+
+
+def _write() -> None:
+    before, rest = page().split(START)
+    PAGE.write_text(before + START + table() + END + rest.split(END)[1], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write()
