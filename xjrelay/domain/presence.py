@@ -10,16 +10,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 DEFAULT_BIO = "Feel happy using this application! ;D"
 """A new account's bio, unless the operator chose another."""
+
+
+Show = Literal["away", "chat", "dnd", "xa"]
+"""The values of ``show`` (RFC 6121, 4.7.2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Availability:
     """What an available device says of itself (RFC 6121, 4.7.2)."""
 
-    show: str | None = None
+    show: Show | None = None
     status: str | None = None
 
 

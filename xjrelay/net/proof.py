@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Any
 from typing import Protocol as Seam
 
 from twisted.logger import Logger
@@ -117,15 +118,16 @@ class AdmittingLink(Link):
     _challenged = False
 
     @abstractmethod
-    def admitted(self) -> None:
-        """The other side has proved itself, and has our proof. The subclass moves on."""
+    def admitted(self) -> Any:
+        """The other side has proved itself, and has our proof. The subclass moves on; what takes
+        time is returned, and holds the link as any handler's does."""
 
     def demand_proof(self, proof: ServerProof) -> None:
         """Begin a conversation: the next frames are its steps."""
         self._server_proof = proof
         self._challenged = False
 
-    def on_auth(self, auth: Stanza) -> None:
+    def on_auth(self, auth: Stanza) -> Any:
         """The client's next step; anything but the right proof is 401 and the end."""
         assert isinstance(auth, Auth) and self._server_proof is not None
         data = auth.data or ""
@@ -135,10 +137,10 @@ class AdmittingLink(Link):
                 if auth.mechanism != MECHANISM:
                     raise ProofError(f"the mechanism must be {MECHANISM}")
                 self.send(Auth(mechanism=MECHANISM, data=self._server_proof.first(data)))
-                return
+                return None
             final = self._server_proof.final(data)
         except ProofError as error:
             raise RemoteError(Code.UNAUTHORIZED, str(error), CloseReason.NOT_AUTHENTICATED) from error
         self._server_proof = None
         self.send(Auth(mechanism=MECHANISM, data=final))
-        self.admitted()
+        return self.admitted()

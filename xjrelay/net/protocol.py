@@ -76,7 +76,7 @@ class Link(Protocol):
     """
 
     label: ClassVar[str] = "link"
-    must_answer: ClassVar[bool] = True
+    must_answer: bool = True
     heartbeat: ClassVar[bool] = False
     transport: IStream
     phase: Phase

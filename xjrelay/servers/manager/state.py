@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""What one manager is: its rules' settings, its stores, and who is there.
+
+Built once by the service (or by a test, on dicts and a ``task.Clock``), and handed to each link
+and to each subject's module. It must not read a frame.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+
+from xjrelay.domain.presence import DEFAULT_BIO
+from xjrelay.net.context import Context
+from xjrelay.security.scram import DEFAULT_ROUNDS, Decoy
+from xjrelay.security.secret import ClusterSecret
+from xjrelay.security.tokens import Signer
+from xjrelay.servers.manager.relays import Relays
+from xjrelay.servers.manager.users import Users
+from xjrelay.storage.interfaces import ManagerStores
+
+_log = Logger()
+
+InThread = Callable[..., "Deferred[Any]"]
+"""Runs a slow pure function elsewhere: ``deferToThreadPool`` with its first arguments bound, or
+``execute`` where there are no threads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What an operator decides; seconds."""
+
+    registration: Literal["open", "closed"] = "open"
+    """Who may make an account."""
+    allow_plaintext: bool = False
+    """Whether a plain password may come over a connection that others could read."""
+    hide_accounts: bool = False
+    """Whether an unknown user and a wrong password look the same."""
+    default_bio: str = DEFAULT_BIO
+    """A new account's bio."""
+    key_rounds: int = DEFAULT_ROUNDS
+    """PBKDF2 rounds of a new password."""
+    assign_timeout: float = 30.0
+    """How long a user counts at a relay without having arrived."""
+    login_timeout: float = 60.0
+    """From a user's hello to its login."""
+
+
+@dataclass(eq=False)
+class Manager:
+    """One manager, without its sockets.
+
+    Args:
+        context: what its links share.
+        stores: what it remembers.
+        secret: what relays must prove to hold.
+        signer: makes tokens.
+        in_thread: where keys are derived.
+        policy: what the operator decided.
+        random_bytes: for salts and nonces.
+        decoy: credentials for names nobody has, where accounts are hidden.
+    """
+
+    context: Context
+    stores: ManagerStores
+    secret: ClusterSecret
+    signer: Signer
+    in_thread: InThread
+    policy: Policy = field(default_factory=Policy)
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    decoy: Decoy | None = None
+    users: Users = field(init=False, default_factory=Users)
+    relays: Relays = field(init=False)
+    stopping: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self._tasks: set[Deferred[None]] = set()
+        self.relays = Relays(
+            self.stores.relays, self.signer, self.context.clock, self.policy.assign_timeout
+        )
+        if self.decoy is None:
+            self.decoy = Decoy(self.random_bytes(32), self.policy.key_rounds)
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        return int(self.context.clock.seconds() * 1000)
+
+    def nonce(self) -> str:
+        """A nonce for one SCRAM conversation: 128 random bits, printable."""
+        return self.random_bytes(16).hex()
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """What is sent inside goes out as one write a link.
+
+        A roster of thousands answers with a presence each; written singly they would fill the
+        link's queue and look like a slow reader.
+        """
+        began = self.context.batch.begin()
+        try:
+            yield
+        finally:
+            if began:
+                self.context.batch.end()
+
+    def spawn(self, what: str, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        """Run work that no link waits for; :meth:`settled` does, and a failure is logged.
+
+        Args:
+            what: for the log: what is done, and for whom.
+            work: what to run.
+        """
+        task = Deferred.fromCoroutine(work)
+        self._tasks.add(task)
+
+        def log(failure: Any) -> None:
+            _log.failure("{what} failed", failure, what=what)
+
+        task.addErrback(log)
+        task.addBoth(lambda _: self._tasks.discard(task))
+
+    def settled(self) -> Deferred[None]:
+        """Fires when what was spawned is done: before the stores close."""
+        return DeferredList(list(self._tasks)).addCallback(lambda _: None)

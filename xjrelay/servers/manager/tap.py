@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""``twistd xjmanager``: options to a running manager; a bill of materials and nothing else."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from pathlib import Path
+from typing import Any
+
+from xjrelay.net.context import Context
+from xjrelay.net.metrics import Metrics
+from xjrelay.security.private import create_private, read_private
+from xjrelay.security.scram import Decoy
+from xjrelay.security.tokens import Signer
+from xjrelay.servers.admin import admin_listening
+from xjrelay.servers.manager.service import Derivations, ManagerService
+from xjrelay.servers.manager.state import Manager, Policy
+from xjrelay.servers.options import options_for
+from xjrelay.servers.startup import Program, announce, cluster_secret, data_folder, limits, starting
+from xjrelay.storage.migrate import prepare
+from xjrelay.storage.roster import open_manager_stores
+
+Options = options_for("manager")
+
+
+def make_service(options: Any, reactor: Any) -> Program:
+    """The manager's services; the one named ``manager`` is a :class:`ManagerService`.
+
+    Args:
+        options: of ``manager``, or of ``node`` with the same names.
+        reactor: the real one.
+
+    Raises:
+        StartupError: or another of ``startup.KNOWN``: it can't start, and why.
+    """
+    program = Program("manager", options)
+    folder = data_folder("manager", options)
+    database = folder / "manager.sqlite3"
+    prepare(database, "manager")
+    derivations = Derivations(reactor)
+    manager = Manager(
+        context=Context(reactor, random.Random(), limits(options)),
+        stores=open_manager_stores(reactor, database),
+        secret=cluster_secret(options),
+        signer=Signer.load(folder / "signing-keys.json", reactor.seconds),
+        in_thread=derivations.run,
+        policy=_policy(options),
+        decoy=Decoy(_kept(folder / "decoy.key", 32), options["key-rounds"]),
+    )
+    service = ManagerService(
+        reactor,
+        manager,
+        options["listen"],
+        options["tracker"],
+        _kept(folder / "manager_id", 16).hex(),
+        advertise=options["advertise"],
+        lease=options["lease"],
+        serving=lambda place: announce("manager", place.host, place.port),
+    )
+    service.setName("manager")
+    gauges = {
+        "xjrelay_users_online": lambda: len(manager.users),
+        "xjrelay_relays_live": lambda: len(manager.relays),
+    }
+    metrics = Metrics(manager.context.counters, gauges)
+    for part in (
+        derivations,
+        service,
+        *admin_listening(reactor, options, lambda: service.is_ready, metrics),
+    ):
+        part.setServiceParent(program)
+    return program
+
+
+def makeService(options: Any) -> Program:
+    """What twistd calls."""
+    from twisted.internet import reactor
+
+    return starting("manager", lambda: make_service(options, reactor))
+
+
+def _policy(options: Any) -> Policy:
+    return Policy(
+        **{name: options[name.replace("_", "-")] for name in Policy.__dataclass_fields__}
+    )
+
+
+def _kept(path: Path, size: int) -> bytes:
+    """Random bytes made on first use, the same at every start after."""
+    try:
+        return read_private(path)
+    except FileNotFoundError:
+        create_private(path, secrets.token_bytes(size))
+        return read_private(path)
