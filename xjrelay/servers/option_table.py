@@ -93,6 +93,8 @@ TABLE: tuple[Option, ...] = (
     Option("registration", "manager node", choice("open", "closed"), "open", "whether anybody may make an account"),
     Option("default-bio", "manager node", TEXT, DEFAULT_BIO, "the bio of a new account"),
     Option("key-rounds", "manager node", count(MIN_ROUNDS, 10_000_000), DEFAULT_ROUNDS, "PBKDF2 rounds of a new password; 15,000 cost about 5 ms of a core a login"),
+    Option("hide-accounts", "manager node", FLAG, False, "an unknown user and a wrong password look the same"),
+    Option("login-timeout", "manager node", SECONDS, 60.0, "time a user has from its hello to its login"),
     Option("assign-timeout", "manager node", SECONDS, 30.0, "how long a user who was given a relay counts there without having arrived"),
     Option("resume", "relay node", SECONDS, 60.0, "how long a lost session can be resumed"),
     Option("max-queue", "relay node", count(1, 10**6), MAX_QUEUE, "stanzas kept for a session that has not acknowledged them"),
