@@ -14,7 +14,6 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from xjrelay.net.context import Limits
-from xjrelay.net.metrics import METRICS
 from xjrelay.net.pipe import Pipe
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.servers.tracker.protocol import TrackerProtocol
@@ -332,9 +331,9 @@ class ServiceTests(TrackerTestCase):
     """Starting, stopping, and a record that fails."""
 
     def test_is_ready_while_it_runs(self) -> None:
-        self.assertTrue(self.service.ready)
+        self.assertTrue(self.service.is_ready)
         self.successResultOf(self.service.stopService())
-        self.assertFalse(self.service.ready)
+        self.assertFalse(self.service.is_ready)
 
     def test_stopping_closes_every_link_and_records_it(self) -> None:
         relay = self.peer()
@@ -356,8 +355,3 @@ class ServiceTests(TrackerTestCase):
         self.service = self.start(listen=["tcp:5010"], limits=Limits(max_links=1))
         self.peer()
         self.assertIsNone(self.service.factory.buildProtocol(None))
-
-    def test_its_gauges_have_their_rows(self) -> None:
-        self.assertEqual(set(self.service.gauges()) - set(METRICS), set())
-        self.peer().prove(RELAY)
-        self.assertEqual(self.service.gauges()["xjrelay_components_live"](), 1)

@@ -8,7 +8,8 @@ Knows no HTTP and no server: those add their own gauges as functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -35,23 +36,39 @@ METRICS: dict[str, tuple[str, str]] = {
 }
 """Every metric: its type and what it is. Counters get Prometheus's ``_total`` after the name."""
 
+LABELS = ("program",)
+"""Every metric says of which program it is: ``tracker``, ``manager``, ``relay1``..."""
+
 Gauges = Mapping[str, Callable[[], float]]
 
 
-class Metrics(Collector):
-    """One program's metrics.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One program as its operator sees it.
 
     Args:
+        program: its name; a relay's in a node bears a number.
         counters: what its links count.
+        ready: whether it serves now.
         gauges: further metrics by name, each with a function that tells its value now. The names
             are those of :data:`METRICS`.
     """
 
-    def __init__(self, counters: Counters, gauges: Gauges | None = None) -> None:
-        self._counters = counters
-        self._gauges = dict(gauges or {})
-        if unknown := set(self._gauges) - set(METRICS):
-            raise ValueError(f"metrics without a row in the table: {sorted(unknown)}")
+    program: str
+    counters: Counters
+    ready: Callable[[], bool]
+    gauges: Gauges = field(default_factory=dict)
+
+
+class Metrics(Collector):
+    """The metrics of the programs in one process.
+
+    Args:
+        parts: the programs; looked at when somebody asks, so the list may still grow.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -61,19 +78,23 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The values of now; the library's hook."""
-        counters = self._counters
-        yield self._gauge("xjrelay_links_open", counters.links_open)
-        for name in ("links_opened", "frames_in", "frames_out", "bytes_in", "bytes_out", "bad_frames"):
-            full = f"xjrelay_{name}"
-            yield CounterMetricFamily(full, METRICS[full][1], getattr(counters, name))
-        closed = CounterMetricFamily(
-            "xjrelay_links_closed", METRICS["xjrelay_links_closed"][1], labels=["reason"]
-        )
-        for reason, count in sorted(counters.closed.items(), key=lambda item: item[0].value):
-            closed.add_metric([reason.value], count)
-        yield closed
-        for name, value in self._gauges.items():
-            yield self._gauge(name, value())
+        families = {name: _family(name) for name in METRICS}
+        for part in self._parts:
+            labels = [part.program]
+            for name in _COUNTED:
+                families[f"xjrelay_{name}"].add_metric(labels, getattr(part.counters, name))
+            for reason, count in sorted(part.counters.closed.items(), key=lambda item: item[0].value):
+                families["xjrelay_links_closed"].add_metric([*labels, reason.value], count)
+            for name, value in part.gauges.items():
+                families[name].add_metric(labels, value())
+        return [family for family in families.values() if family.samples]
 
-    def _gauge(self, name: str, value: float) -> GaugeMetricFamily:
-        return GaugeMetricFamily(name, METRICS[name][1], value)
+
+_COUNTED = ("links_open", "links_opened", "frames_in", "frames_out", "bytes_in", "bytes_out", "bad_frames")
+
+
+def _family(name: str) -> GaugeMetricFamily | CounterMetricFamily:
+    kind, what = METRICS[name]
+    labels = [*LABELS, "reason"] if name == "xjrelay_links_closed" else LABELS
+    family = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
+    return family(name, what, labels=labels)

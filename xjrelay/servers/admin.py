@@ -7,15 +7,15 @@ draining) and 503 otherwise, ``/metrics`` Prometheus's text form. Nothing here c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from xjrelay.net.metrics import CONTENT_TYPE, Metrics
+from xjrelay.net.metrics import CONTENT_TYPE, Metrics, Part
 from xjrelay.servers.listening import Listening
-from xjrelay.servers.startup import Options
+from xjrelay.servers.startup import Options, Program
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -47,17 +47,22 @@ class _Root(Resource):
         return _Page(lambda: (404, b"not found\n"), TEXT)
 
 
-def admin_site(reactor: Any, ready: Callable[[], bool], metrics: Metrics) -> Site:
+def admin_site(reactor: Any, parts: Sequence[Part]) -> Site:
     """The pages.
 
     Args:
         reactor: times connections out.
-        ready: whether the program serves now.
-        metrics: what it counts.
+        parts: the programs in this process, all of which must be ready for it to be.
     """
+
+    def ready() -> tuple[int, bytes]:
+        waiting = [part.program for part in parts if not part.ready()]
+        return (503, f"not ready: {', '.join(waiting)}\n".encode()) if waiting else (200, b"ready\n")
+
+    metrics = Metrics(parts)
     root = _Root()
     root.putChild(b"healthz", _Page(lambda: (200, b"ok\n"), TEXT))
-    root.putChild(b"readyz", _Page(lambda: (200, b"ready\n") if ready() else (503, b"not ready\n"), TEXT))
+    root.putChild(b"readyz", _Page(ready, TEXT))
     root.putChild(b"metrics", _Page(lambda: (200, metrics.text()), CONTENT_TYPE))
     site = Site(root, timeout=30, reactor=reactor)
     site.noisy = False
@@ -65,11 +70,9 @@ def admin_site(reactor: Any, ready: Callable[[], bool], metrics: Metrics) -> Sit
     return site
 
 
-def admin_listening(
-    reactor: Any, options: Options, ready: Callable[[], bool], metrics: Metrics
-) -> list[Listening]:
-    """The service behind ``--admin``: one, or none where that is not said."""
-    if options["admin"] is None:
-        return []
-    site = admin_site(reactor, ready, metrics)
-    return [Listening(reactor, [options["admin"]], site, options["allow-plaintext"])]
+def add_admin(program: Program, reactor: Any, options: Options) -> None:
+    """The service behind ``--admin``, where that is said; it shows the program's ``parts``."""
+    if options["admin"] is not None:
+        site = admin_site(reactor, program.parts)
+        allowed = options["allow-plaintext"]
+        Listening(reactor, [options["admin"]], site, allowed).setServiceParent(program)

@@ -73,11 +73,13 @@ class Listening(Service):
         self.places: list[Place] = []
 
     def privilegedStartService(self) -> None:
-        """Opens every socket.
+        """Opens every socket, unless they are open.
 
         Raises:
             StartupError: an endpoint means nothing, is in use, or is off loopback without TLS.
         """
+        if self._ports:
+            return
         for text in self._endpoints:
             scheme = text.partition(":")[0]
             if scheme in LOOPBACK:
@@ -90,8 +92,7 @@ class Listening(Service):
 
     def startService(self) -> None:
         """Opens every socket, unless that was done before privileges were shed."""
-        if not self._ports:
-            self.privilegedStartService()
+        self.privilegedStartService()
         super().startService()
 
     def stopService(self) -> Deferred[Any]:

@@ -7,7 +7,7 @@ the process with exit status 1; nothing here stays up and logs that it can't ser
 
 A tap's two functions::
 
-    def make_service(options, reactor):         # a test or the node gives its own reactor
+    def make_service(options, reactor):         # the node calls this too
         program = Program("tracker", options)
         ...
         return program
@@ -31,6 +31,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from xjrelay.net.context import Limits
+from xjrelay.net.metrics import Part
 from xjrelay.security.private import PrivateFileError
 from xjrelay.security.secret import ClusterSecret, SecretError, default_path, load_secret
 from xjrelay.security.tokens import SigningKeyError
@@ -48,11 +49,15 @@ class StartupError(SystemExit, Exception):
 
     An exit, so that no traceback is shown, and an Exception, so that twistd takes its pid file
     away and, as a daemon, tells its parent.
+
+    Attributes:
+        told: whether the operator has been told.
     """
 
     def __init__(self, msg: str) -> None:
         super().__init__(msg)
         self.code = 1
+        self.told = False
 
 
 KNOWN = (PrivateFileError, SecretError, SigningKeyError, StoreError)
@@ -74,11 +79,19 @@ def starting(program: str, make: Callable[[], Made], errors: TextIO | None = Non
     try:
         return make()
     except (StartupError, *KNOWN) as error:
-        line = " ".join(str(error).split())
-        stream = errors or sys.__stderr__
-        if stream is not None:
-            print(f"{plugin_name(program)}: {line}", file=stream, flush=True)
-        raise StartupError(line) from None
+        if isinstance(error, StartupError) and error.told:
+            raise
+        told = StartupError(" ".join(str(error).split()))
+        told.told = True
+        _tell(program, told, errors or sys.__stderr__)
+        raise told from None
+
+
+def _tell(program: str, error: StartupError, stream: TextIO | None) -> None:
+    # Both, because a daemon's standard error goes nowhere and its log may not be looked at.
+    _log.error("{program} can't start: {why}", program=program, why=str(error))
+    if stream is not None:
+        print(f"{plugin_name(program)}: {error}", file=stream, flush=True)
 
 
 def plugin_name(program: str) -> str:
@@ -92,12 +105,16 @@ class Program(MultiService):
     Args:
         program: ``tracker``, ``manager``, ``relay`` or ``node``.
         options: of them ``log-format`` counts here.
+
+    Attributes:
+        parts: what its operator can look at; a node has several.
     """
 
     def __init__(self, program: str, options: Options) -> None:
         super().__init__()
         self.setName(program)
         self.program = program
+        self.parts: list[Part] = []
         self._options = options
 
     def setServiceParent(self, parent: Any) -> None:
@@ -140,6 +157,22 @@ def data_folder(program: str, options: Options, environ: Mapping[str, str] = os.
         ) from error
     _locked.append(descriptor)
     return cast(Path, folder)
+
+
+def database_file(folder: Path, name: str) -> Path:
+    """The path of a database in the data folder, which its owner alone can read.
+
+    SQLite would make it as the umask says; the files it puts beside take after it.
+
+    Raises:
+        StartupError: it can't be made.
+    """
+    path = folder / name
+    try:
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise StartupError(f"cannot write {path}: {error.strerror}") from error
+    return path
 
 
 def cluster_secret(options: Options, environ: Mapping[str, str] = os.environ) -> ClusterSecret:

@@ -9,15 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from xjrelay.net.context import Context
-from xjrelay.net.metrics import Metrics
+from xjrelay.net.metrics import Part
 from xjrelay.security.private import create_private, read_private
 from xjrelay.security.scram import Decoy
 from xjrelay.security.tokens import Signer
-from xjrelay.servers.admin import admin_listening
+from xjrelay.servers.admin import add_admin
 from xjrelay.servers.manager.service import Derivations, ManagerService
 from xjrelay.servers.manager.state import Manager, Policy
 from xjrelay.servers.options import options_for
-from xjrelay.servers.startup import Program, announce, cluster_secret, data_folder, limits, starting
+from xjrelay.servers.startup import (
+    Program,
+    announce,
+    cluster_secret,
+    data_folder,
+    database_file,
+    limits,
+    starting,
+)
 from xjrelay.storage.migrate import prepare
 from xjrelay.storage.roster import open_manager_stores
 
@@ -36,7 +44,7 @@ def make_service(options: Any, reactor: Any) -> Program:
     """
     program = Program("manager", options)
     folder = data_folder("manager", options)
-    database = folder / "manager.sqlite3"
+    database = database_file(folder, "manager.sqlite3")
     prepare(database, "manager")
     derivations = Derivations(reactor)
     manager = Manager(
@@ -63,13 +71,10 @@ def make_service(options: Any, reactor: Any) -> Program:
         "xjrelay_users_online": lambda: len(manager.users),
         "xjrelay_relays_live": lambda: len(manager.relays),
     }
-    metrics = Metrics(manager.context.counters, gauges)
-    for part in (
-        derivations,
-        service,
-        *admin_listening(reactor, options, lambda: service.is_ready, metrics),
-    ):
-        part.setServiceParent(program)
+    derivations.setServiceParent(program)
+    service.setServiceParent(program)
+    program.parts.append(Part("manager", manager.context.counters, lambda: service.is_ready, gauges))
+    add_admin(program, reactor, options)
     return program
 
 

@@ -16,7 +16,6 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 
 from xjrelay.net.context import Context, Limits
-from xjrelay.net.metrics import Gauges
 from xjrelay.net.tracker import DEFAULT_LEASE
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.servers.listening import Listening
@@ -70,13 +69,9 @@ class TrackerService(MultiService):
         self._stores = stores
 
     @property
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it serves: a tracker does as soon as it listens."""
         return bool(self.running)
-
-    def gauges(self) -> Gauges:
-        """What it can say of itself besides its links."""
-        return {"xjrelay_components_live": lambda: len(self.rendezvous.directory)}
 
     def startService(self) -> None:
         """Serves."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from xjrelay.net.metrics import Metrics
+from xjrelay.net.metrics import Part
 from xjrelay.servers import startup
-from xjrelay.servers.admin import admin_listening
+from xjrelay.servers.admin import add_admin
 from xjrelay.servers.options import options_for
 from xjrelay.servers.tracker.service import TrackerConfig, TrackerService
 from xjrelay.storage.directory import open_tracker_stores
@@ -17,15 +17,16 @@ from xjrelay.storage.migrate import prepare
 Options = options_for("tracker")
 
 
-def build(options: startup.Options, reactor: Any) -> TrackerService:
-    """A tracker on its data folder, not started.
+def make_service(options: startup.Options, reactor: Any) -> startup.Program:
+    """The tracker's services; the one named ``tracker`` is a :class:`TrackerService`.
 
     Raises:
-        StartupError, SecretError, SchemaError: it can't be had; one sentence says why.
+        StartupError: or another of ``startup.KNOWN``: it can't start, and why.
     """
+    program = startup.Program("tracker", options)
     folder = startup.data_folder("tracker", options)
     secret = startup.cluster_secret(options)
-    database = folder / "tracker.sqlite"
+    database = startup.database_file(folder, "tracker.sqlite3")
     prepare(database, "tracker")
     config = TrackerConfig(
         listen=options["listen"],
@@ -34,17 +35,12 @@ def build(options: startup.Options, reactor: Any) -> TrackerService:
         limits=startup.limits(options),
     )
     stores = open_tracker_stores(reactor, database)
-    return TrackerService(reactor, random.SystemRandom(), secret, stores, config)
-
-
-def make_program(options: startup.Options, reactor: Any) -> startup.Program:
-    """The tracker and its admin pages."""
-    program = startup.Program("tracker", options)
-    tracker = build(options, reactor)
+    tracker = TrackerService(reactor, random.Random(), secret, stores, config)
+    tracker.setName("tracker")
     tracker.setServiceParent(program)
-    metrics = Metrics(tracker.context.counters, tracker.gauges())
-    for admin in admin_listening(reactor, options, lambda: tracker.ready, metrics):
-        admin.setServiceParent(program)
+    gauges = {"xjrelay_components_live": lambda: len(tracker.rendezvous.directory)}
+    program.parts.append(Part("tracker", tracker.context.counters, lambda: tracker.is_ready, gauges))
+    add_admin(program, reactor, options)
     return program
 
 
@@ -52,4 +48,4 @@ def makeService(options: startup.Options) -> startup.Program:
     """What twistd calls."""
     from twisted.internet import reactor
 
-    return startup.starting("tracker", lambda: make_program(options, reactor))
+    return startup.starting("tracker", lambda: make_service(options, reactor))
