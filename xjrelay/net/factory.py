@@ -39,11 +39,14 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
         self.links: set[LinkType] = set()
         self._build = build
         self._warned = False
-        self._all_gone: Deferred[None] | None = None
+        self._closing = False
+        self._all_gone: list[Deferred[None]] = []
 
     def buildProtocol(self, addr: IAddress | None) -> LinkType | None:
-        """A link, or None (which closes the connection) when there are too many."""
-        if len(self.links) >= self.context.limits.max_links or self._all_gone is not None:
+        """A link, or None (which closes the connection) when there are too many, or at the end."""
+        if self._closing:
+            return None
+        if len(self.links) >= self.context.limits.max_links:
             self._refuse()
             return None
         link = self._build()
@@ -56,17 +59,21 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
     def gone(self, link: Link) -> None:
         """A link has ended."""
         self.links.discard(link)
-        if self._all_gone is not None and not self.links:
-            self._all_gone.callback(None)
+        if not self.links:
+            waiting, self._all_gone = self._all_gone, []
+            for deferred in waiting:
+                deferred.callback(None)
 
     def close_all(self, reason: CloseReason = CloseReason.SHUTDOWN) -> Deferred[None]:
         """Close every link and admit no more; fires when the last is gone."""
+        self._closing = True
         if not self.links:
             return succeed(None)
-        self._all_gone = Deferred()
+        deferred: Deferred[None] = Deferred()
+        self._all_gone.append(deferred)
         for link in list(self.links):
             link.close(reason)
-        return self._all_gone
+        return deferred
 
     def _refuse(self) -> None:
         self.context.counters.closed[CloseReason.TOO_MANY_LINKS] += 1

@@ -46,6 +46,7 @@ LINGER = frozenset(
         CloseReason.NOT_AUTHENTICATED,
         CloseReason.CONFLICT,
         CloseReason.PROTOCOL,
+        CloseReason.INTERNAL,
     }
 )
 """Closings that must read on for a moment: closing a socket with unread bytes resets it, and
@@ -150,7 +151,11 @@ class Link(Protocol):
         return self.send_frame(codec.encode(value))
 
     def send_frame(self, frame: bytes) -> bool:
-        """Write an encoded frame, without its delimiter; false if the link is closed."""
+        """Write an encoded frame, without its delimiter; false if the link is closed.
+
+        False too where this very frame was one too many for a slow reader: :meth:`undelivered`
+        has had it then.
+        """
         if self.close_reason is not None:
             return False
         out = self._out
@@ -251,7 +256,8 @@ class Link(Protocol):
         """Every ``interval``: ping the quiet, close the silent and the unfinished."""
         self._tick_call = self.context.clock.callLater(self.interval, self._tick)
         self._quiet += 1
-        self._unfinished = self._unfinished + 1 if self._framer.pending else 0
+        waits_for_more = self._framer.pending and not self._busy
+        self._unfinished = self._unfinished + 1 if waits_for_more else 0
         if self._unfinished > 2:
             self.close(CloseReason.UNFINISHED)
         elif self._quiet > 2 and (self.must_answer or self._answers_pings) and not self._busy:
@@ -293,7 +299,7 @@ class Link(Protocol):
                 self._unfinished = 0
                 self.context.counters.frames_in += len(frames)
                 self._work(frames)
-            if self._framer.too_long and not self._waiting:
+            if self._framer.too_long and not self._busy:
                 self._refuse_too_long()
         finally:
             if began:
@@ -327,15 +333,15 @@ class Link(Protocol):
             self._waiting.extend(frames)
             return
         for index, frame in enumerate(frames):
-            result = self._take(frame)
+            held = self._take(frame)
             if self.close_reason is not None:
                 return
-            if result is not None and self._hold(result):
+            if held:
                 self._waiting.extend(frames[index + 1 :])
                 return
 
-    def _take(self, frame: bytes) -> Any:
-        """One frame; every error ends here, as an answer."""
+    def _take(self, frame: bytes) -> bool:
+        """One frame; every error ends here, as an answer. True when its handler isn't done."""
         try:
             value = codec.decode_value(frame)
             if type(value) is dict:
@@ -347,14 +353,16 @@ class Link(Protocol):
             self._bad_frames = 0
             if kind not in grammar.HEARD[self.phase]:
                 self._out_of_phase(kind)
-            return self.receive(kind, value, frame)
+            result = self.receive(kind, value, frame)
+            if result is not None:
+                return self._hold(result, value)
         except codec.BadFrame as error:
             self._bad_frame(error)
         except RemoteError as error:
             self.refuse(error, _request_id(value))
         except Exception:
             self._fail(Failure())
-        return None
+        return False
 
     def _out_of_phase(self, kind: Kind) -> None:
         if self.phase in grammar.UNAUTHENTICATED:
@@ -378,25 +386,26 @@ class Link(Protocol):
 
     # -- handlers that take time -------------------------------------------------------------
 
-    def _hold(self, result: Deferred[Any] | Coroutine[Any, Any, Any]) -> bool:
+    def _hold(self, result: Deferred[Any] | Coroutine[Any, Any, Any], value: Any) -> bool:
         """Wait for a handler's Deferred; false if it had fired already."""
         deferred = Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
         assert isinstance(deferred, Deferred)
         self._busy = True
         fired_now = True
-        deferred.addErrback(self._handler_failed)
+        deferred.addErrback(self._handler_failed, value)
         deferred.addCallback(lambda _: None if fired_now else self._released())
         fired_now = False
         if deferred.called and not deferred.paused:
             self._busy = False
             return False
-        self.transport.pauseProducing()
+        if self.close_reason is None:
+            self.transport.pauseProducing()
         return True
 
-    def _handler_failed(self, failure: Failure) -> None:
+    def _handler_failed(self, failure: Failure, value: Any) -> None:
         if failure.check(RemoteError):
             assert isinstance(failure.value, RemoteError)
-            self.refuse(failure.value)
+            self.refuse(failure.value, _request_id(value))
         else:
             self._fail(failure)
 

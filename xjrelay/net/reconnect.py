@@ -70,7 +70,7 @@ class Dialler(ReconnectingClientFactory, Generic[LinkType]):
         self._build = build
         self._next: IDelayedCall | None = None
         self._connector: IConnector | None = None
-        self._stopped: Deferred[None] | None = None
+        self._stopped: list[Deferred[None]] = []
 
     def start(self) -> None:
         """Begin to dial, after a random part of the first delay."""
@@ -78,13 +78,13 @@ class Dialler(ReconnectingClientFactory, Generic[LinkType]):
 
     def authenticated(self) -> None:
         """The link was let in: the next loss starts again from the first delay."""
-        self.resetDelay()
+        self.delay = self.initialDelay
 
     def again(self) -> None:
         """Dial now-ish, whatever the delay had grown to: there is reason to think it helps."""
         if self._next is not None and self._next.active():
             self._next.cancel()
-            self.resetDelay()
+            self.delay = self.initialDelay
             self.start()
 
     def stop(self) -> Deferred[None]:
@@ -95,9 +95,10 @@ class Dialler(ReconnectingClientFactory, Generic[LinkType]):
         self._next = None
         link = self.link
         if link is not None:
-            self._stopped = Deferred()
+            gone: Deferred[None] = Deferred()
+            self._stopped.append(gone)
             link.close(CloseReason.SHUTDOWN)
-            return self._stopped
+            return gone
         if self._connector is not None:
             self._connector.disconnect()
             self._connector = None
@@ -113,8 +114,9 @@ class Dialler(ReconnectingClientFactory, Generic[LinkType]):
     def clientConnectionLost(self, connector: IConnector, unused_reason: Failure) -> None:
         """The link ended."""
         self.link = None
-        if self._stopped is not None:
-            self._stopped.callback(None)
+        waiting, self._stopped = self._stopped, []
+        for gone in waiting:
+            gone.callback(None)
         self.retry(connector)
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:

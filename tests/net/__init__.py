@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""How Twisted carries what is said."""
