@@ -44,6 +44,17 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(where(self.table, "Esa/desk"), ("relay2", 5))
         self.assertIsNone(self.table.find("Esa/none"))
 
+    def test_what_another_relay_sent_stays_here_while_anybody_is(self) -> None:
+        self.table.learn("relay2", [User("Esa", "desk", 5)])
+        self.assertIsNone(self.table.find_local("Esa"))
+        self.assertIsNone(self.table.find_local("Fajar"))
+        mine = self.table.open("Esa", "phone", 3, "a").session
+        self.assertIs(self.table.find_local("esa"), mine)
+        self.assertIs(self.table.find_local("Esa/phone"), mine)
+        self.assertIsNone(self.table.find_local("Esa/desk"))
+        self.assertEqual(self.table.sessions_of("ESA"), [mine])
+        self.assertEqual(self.table.sessions_of("Fajar"), [])
+
     def test_any_spelling_finds_the_account(self) -> None:
         self.table.open("Esa", "phone", 3, "a")
         self.table.open("Esa", "", 4, "b")

@@ -119,6 +119,22 @@ class RoutingTable(Generic[Handle]):
         """
         return self._exact.get(to) or self._find_mapped(to)
 
+    def find_local(self, to: str) -> Session[Handle] | None:
+        """The session here that a message from another relay goes to, or None.
+
+        That relay may have missed a newer session elsewhere; what it sent here stays here.
+
+        Raises:
+            InvalidAddress: as for :meth:`find`.
+        """
+        found = self.find(to)
+        if found is None or not found.relay:
+            return found
+        given = address.parse(to)
+        sessions = self._accounts[given.key].sessions.values()
+        here = (s for s in sessions if not s.relay and given.resource in ("", s.resource))
+        return max(here, key=Session._age, default=None)
+
     def local(self) -> list[Session[Handle]]:
         """Every session open here, oldest opened first."""
         return list(self._local.values())
@@ -225,6 +241,15 @@ class RoutingTable(Generic[Handle]):
             return False
         sessions = account.sessions.values() if account else ()
         return any(s.relay == relay and given.resource in ("", s.resource) for s in sessions)
+
+    def sessions_of(self, username: str) -> list[Session[Handle]]:
+        """The sessions that an account has here.
+
+        Raises:
+            InvalidAddress: the username is none.
+        """
+        account = self._accounts.get(address.key(username))
+        return [s for s in account.sessions.values() if not s.relay] if account else []
 
     def users_of(self, relay: str) -> list[User]:
         """What is known from a relay, in the order it was learnt."""

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: MIT
+"""Our end of one link with another relay, whoever dialled it (protocol, section 10).
+
+Both ends say their whole list of users first, then each change. Messages cross as they were
+sent; what became of them comes back as an activity or a receipt, and what has not come back when
+the link ends is ``failed``. A relay is believed only about users that it announced on its link.
+
+A link that stands by while another with the same relay is in use keeps what it hears to itself
+(:attr:`MeshEnd.view`), so that announcements of two links never mix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from typing import Protocol as Seam
+
+from twisted.logger import Logger
+
+from xjrelay.domain import delivery
+from xjrelay.domain.routing import User
+from xjrelay.net.context import Context
+from xjrelay.servers.relay.sessions import Origin, Outcomes, gathered
+from xjrelay.servers.relay.switch import Switch
+from xjrelay.wire import address, codec
+from xjrelay.wire.errors import CloseReason, Code, RemoteError
+from xjrelay.wire.grammar import Phase
+from xjrelay.wire.stanzas import (
+    Activity,
+    Answer,
+    EndUser,
+    Kind,
+    MeshUser,
+    MeshWelcome,
+    Message,
+    NewUser,
+    Ping,
+    Receipt,
+    Stanza,
+    parse,
+)
+
+_log = Logger()
+
+MAX_IN_FLIGHT = 20_000
+"""Messages with an id that may be on their way over one link; above it they fail with 503."""
+
+_LONGEST = 12
+"""Bytes that one character may take in JSON: two escapes, for one outside the basic plane."""
+
+
+class CarryingLink(Seam):
+    """What the end of a mesh link asks of its connection."""
+
+    name: str
+    phase: Phase
+    context: Context
+
+    def send(self, value: Stanza) -> bool:
+        """Write; False when it went nowhere."""
+
+    def send_frame(self, frame: bytes) -> bool:
+        """Write; False when it went nowhere."""
+
+    def close(self, reason: CloseReason) -> None:
+        """Close."""
+
+    def let_in(self) -> None:
+        """The handshake is through."""
+
+
+class Neighbourhood(Seam):
+    """What the end of a mesh link asks of the relay's mesh."""
+
+    switch: Switch
+
+    def own_welcome(self) -> tuple[str, str]:
+        """Our own name and token."""
+
+    def announce_to(self, end: MeshEnd) -> None:
+        """From now on this link hears of our users."""
+
+    def joined(self, end: MeshEnd, token: str) -> None:
+        """The other side said its list.
+
+        Raises:
+            RemoteError: its token doesn't prove its name, or it is one too many.
+        """
+
+    def heard_new(self, relay: str, user: User) -> None:
+        """The relay, over the link in use, has a new user."""
+
+    def heard_end(self, relay: str, user: User) -> None:
+        """It has one less."""
+
+    def ended(self, end: MeshEnd) -> None:
+        """The link is gone."""
+
+
+class MeshEnd:
+    """Our end of one link with another relay.
+
+    Args:
+        link: the connection.
+        mesh: our side's view of all relays.
+        relay: the other's name; by its hello, or by whom we dialled.
+        dialled: whether we did.
+        place: where the other listens.
+
+    Attributes:
+        view: the users it announced, while the link stands by; None once it is the one in use,
+            when the routing table has them.
+    """
+
+    def __init__(
+        self, link: CarryingLink, mesh: Neighbourhood, relay: str, dialled: bool, place: tuple[str, int]
+    ) -> None:
+        self.relay = relay
+        self.dialled = dialled
+        self.place = place
+        self.view: dict[tuple[str, str], User] | None = {}
+        self._link = link
+        self._mesh = mesh
+        self._in_flight: dict[tuple[str, str], Origin] = {}
+        self._outcomes: Outcomes[str] = Outcomes(link.context.batch, self._write_receipt)
+
+    # -- the handshake's end -----------------------------------------------------------------
+
+    def welcome(self) -> None:
+        """Both secrets are proved: say who we are and whom we have, all in one write (R18)."""
+        self._link.phase = Phase.MESH_WELCOME
+        name, token = self._mesh.own_welcome()
+        users = [route.user for route in self._mesh.switch.table.local()]
+        first = list(_fitting(users, self._link.context.limits.max_frame // 2))
+        self._link.send(
+            MeshWelcome(name, [user.username for user in first], [MeshUser(*user) for user in first], token)
+        )
+        for user in users[len(first) :]:
+            self._link.send(NewUser(user.username, name, user.resource, user.session))
+        self._mesh.announce_to(self)
+
+    def _welcomed(self, stanza: Stanza) -> None:
+        """The other side's list (R4, R17)."""
+        assert isinstance(stanza, MeshWelcome)
+        if stanza.relay_username != self.relay:
+            raise RemoteError(Code.CONFLICT, "not the relay that was expected", CloseReason.CONFLICT)
+        for user in stanza.users:
+            self._view_new(User(user.username, user.resource, user.session))
+        self._mesh.joined(self, stanza.token)
+        self._link.phase = Phase.MESH_OPEN
+        self._link.let_in()
+
+    # -- what is heard -----------------------------------------------------------------------
+
+    def receive(self, kind: Kind, value: dict[str, Any], frame: bytes) -> None:
+        """A frame from the other relay.
+
+        Raises:
+            RemoteError: it can't be accepted.
+        """
+        if kind is Kind.MESSAGE:
+            self._message(value, frame)
+        else:
+            _HEARD[kind](self, parse(kind, value))
+
+    def _message(self, value: dict[str, Any], frame: bytes) -> None:
+        to, from_, message_id = _routing_keys(value)
+        origin = Origin(self, from_, to, message_id)
+        if not self._announced(from_):
+            _log.warn("{link} speaks for {user}, whom it never announced", link=self._link.name, user=from_)
+            self.unreachable(origin)
+            return
+        self._mesh.switch.deliver(origin, codec.forwardable(frame, value))
+
+    def _announced(self, from_: str) -> bool:
+        if self._mesh.switch.table.speaks_for(self.relay, from_):
+            return True
+        given = address.parse(from_)
+        return any(
+            key == given.key and given.resource in ("", resource) for key, resource in self.view or ()
+        )
+
+    def _new_user(self, stanza: Stanza) -> None:
+        assert isinstance(stanza, NewUser)
+        self._check_relay(stanza.relay_username)
+        user = User(stanza.username_user, stanza.resource, stanza.session)
+        if self.view is None:
+            self._mesh.heard_new(self.relay, user)
+        else:
+            self._view_new(user)
+
+    def _end_user(self, stanza: Stanza) -> None:
+        assert isinstance(stanza, EndUser)
+        self._check_relay(stanza.relay_username)
+        user = User(stanza.username_user, stanza.resource, stanza.session)
+        if self.view is None:
+            self._mesh.heard_end(self.relay, user)
+            return
+        place = (address.key(user.username), user.resource)
+        known = self.view.get(place)
+        if known is not None and known.session <= user.session:
+            del self.view[place]
+
+    def _view_new(self, user: User) -> None:
+        assert self.view is not None
+        place = (address.key(user.username), user.resource)
+        known = self.view.get(place)
+        if known is None or known.session <= user.session:
+            self.view[place] = user
+
+    def _check_relay(self, name: str) -> None:
+        if name != self.relay:
+            raise RemoteError(Code.FORBIDDEN, "a relay speaks only for its own users")
+
+    def _activity(self, stanza: Stanza) -> None:
+        """What became of a message of ours (R23)."""
+        assert isinstance(stanza, Activity)
+        if stanza.id is None:
+            sender = self._mesh.switch.sender_of(stanza.from_) if stanza.error else None
+            if sender is not None:
+                sender.unreachable(Origin(sender, stanza.from_, stanza.to, None))
+            return
+        origin = self._in_flight.pop((stanza.from_, stanza.id), None)
+        if origin is None:
+            return
+        if stanza.error:
+            origin.sender.unreachable(origin)
+        else:
+            origin.sender.written(origin)
+
+    def _receipt(self, stanza: Stanza) -> None:
+        assert isinstance(stanza, Receipt)
+        for message_id in stanza.ids:
+            origin = self._in_flight.pop((stanza.to, message_id), None)
+            if origin is not None:
+                origin.sender.settled(origin, stanza.status, stanza.code)
+
+    def _refused(self, stanza: Stanza) -> None:
+        """The other side didn't understand something: for a person to see, never answered."""
+        assert isinstance(stanza, Answer)
+        _log.warn("{link} was refused: {code} {msg}", link=self._link.name, code=stanza.code, msg=stanza.msg)
+
+    # -- what is said ------------------------------------------------------------------------
+
+    def forward(self, frame: bytes, origin: Origin) -> None:
+        """A message of ours for a user there. Its sender is told what becomes of it."""
+        if origin.id is None:
+            if not self._link.send_frame(frame):
+                origin.sender.settled(origin, "failed", Code.NOT_NOW)
+            return
+        place = (origin.from_, origin.id)
+        if len(self._in_flight) >= MAX_IN_FLIGHT and place not in self._in_flight:
+            origin.sender.settled(origin, "failed", Code.NOT_NOW)
+            return
+        self._in_flight[place] = origin
+        if not self._link.send_frame(frame) and self._in_flight.pop(place, None) is not None:
+            origin.sender.settled(origin, "failed", Code.NOT_NOW)
+
+    def user_opened(self, name: str, user: User) -> None:
+        """We have a new user (R8)."""
+        self._link.send(NewUser(user.username, name, user.resource, user.session))
+
+    def user_closed(self, name: str, user: User) -> None:
+        """We have one less (R11)."""
+        self._link.send(EndUser(user.username, name, user.resource, user.session))
+
+    # -- as the sender of a message that crossed ---------------------------------------------
+
+    def written(self, origin: Origin) -> None:
+        """Told where the message has an id to be known by."""
+        if origin.id is not None:
+            self._link.send(Activity(origin.from_, origin.to, success=1, id=origin.id))
+
+    def settled(self, origin: Origin, status: str, code: int | None = None) -> None:
+        """Told in a receipt; a failure without an id as R20's error."""
+        if origin.id is not None:
+            self._outcomes.add(origin.from_, origin.id, status, code)
+        elif status == "failed":
+            self.unreachable(origin)
+
+    def unreachable(self, origin: Origin) -> None:
+        """R20: the recipient has just gone."""
+        self._link.send(Activity(origin.from_, origin.to, error=1, id=origin.id))
+
+    def _write_receipt(self, receipt: delivery.Receipt[str]) -> None:
+        self._link.send(Receipt(receipt.sender, receipt.ids, receipt.status, receipt.code))  # type: ignore[arg-type]
+
+    # -- as one of a pair's links ------------------------------------------------------------
+
+    def probe(self) -> None:
+        """Ask for a sign of life."""
+        self._link.send(Ping())
+
+    def close(self, reason: CloseReason) -> None:
+        """Close the connection."""
+        self._link.close(reason)
+
+    def ended(self) -> None:
+        """The connection is gone: what was on its way has failed (R24)."""
+        self._mesh.ended(self)
+        left, self._in_flight = self._in_flight, {}
+        with gathered(self._link.context.batch):
+            for origin in left.values():
+                origin.sender.settled(origin, "failed", Code.NOT_NOW)
+
+
+_HEARD = {
+    Kind.MESH_WELCOME: MeshEnd._welcomed,
+    Kind.NEW_USER: MeshEnd._new_user,
+    Kind.END_USER: MeshEnd._end_user,
+    Kind.ACTIVITY: MeshEnd._activity,
+    Kind.RECEIPT: MeshEnd._receipt,
+    Kind.ANSWER: MeshEnd._refused,
+}
+
+
+def _routing_keys(value: dict[str, Any]) -> tuple[str, str, str | None]:
+    message = parse(Kind.MESSAGE, value)
+    assert isinstance(message, Message)
+    if message.from_ is None:
+        raise RemoteError(Code.BAD_REQUEST, "a message from another relay names its sender")
+    return message.to, message.from_, message.id
+
+
+def _fitting(users: list[User], room: int) -> Iterator[User]:
+    """As many users as surely fit in a frame, their names standing twice in it."""
+    for user in users:
+        room -= _LONGEST * (2 * len(user.username) + len(user.resource)) + 64
+        if room < 0:
+            return
+        yield user

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""The other relays: which there are, which link leads to each, and who is behind it.
+
+Joins the three that know nothing of one another: the links' ends (``mesh_end``), the choice
+among links (``net.mesh``) and the routing table (``switch``). Protocol, section 10.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from xjrelay.domain.routing import User
+from xjrelay.net.context import Context
+from xjrelay.net.mesh import Mesh
+from xjrelay.net.proof import ProvingLink
+from xjrelay.net.reconnect import Dialler, IDiallingReactor
+from xjrelay.security.secret import ClusterSecret
+from xjrelay.security.tokens import Verifier
+from xjrelay.servers.relay.identity import Identity
+from xjrelay.servers.relay.mesh_end import MeshEnd
+from xjrelay.servers.relay.sessions import Origin
+from xjrelay.servers.relay.switch import Switch
+from xjrelay.wire.errors import CloseReason, Code, RemoteError
+from xjrelay.wire.grammar import Phase
+from xjrelay.wire.stanzas import Kind, Stanza
+
+_ALIVE = frozenset({Kind.PING, Kind.PONG})
+
+
+class PeerLink(ProvingLink):
+    """A link with another relay that we dialled.
+
+    Attributes:
+        end: what is said on it, once both sides have proved themselves.
+    """
+
+    label = "to-relay"
+
+    def __init__(self, context: Context, identity: Identity, secret: ClusterSecret, peers: Peers, relay: str):
+        super().__init__(context, identity.to_relay, secret.client)
+        self.phase = Phase.AT_MESH_PROOF
+        self.end: MeshEnd | None = None
+        self._peers = peers
+        self._relay = relay
+
+    def proved(self) -> None:
+        """Say our list; theirs is coming."""
+        peer = self.transport.getPeer()
+        place = (str(getattr(peer, "host", "")), int(getattr(peer, "port", 0)))
+        self.end = MeshEnd(self, self._peers, self._relay, dialled=True, place=place)
+        self.end.welcome()
+
+    def receive(self, kind: Kind, value: dict[str, Any], frame: bytes) -> Any:
+        """After the proof everything but pings is the end's."""
+        if self.end is None or kind in _ALIVE:
+            return super().receive(kind, value, frame)
+        return self.end.receive(kind, value, frame)
+
+    def let_in(self) -> None:
+        """The handshake is through, and the dialler need not hold back next time."""
+        assert isinstance(self.factory, Dialler)
+        self.established()
+        self.factory.authenticated()
+
+    def on_pong(self, pong: Stanza) -> None:
+        """A sign of life, which may decide between two links."""
+        super().on_pong(pong)
+        if self.end is not None:
+            self._peers.answered(self.end)
+
+    def closed(self, reason: CloseReason) -> None:
+        """The link is gone."""
+        if self.end is not None:
+            self.end.ended()
+
+
+class Peers:
+    """Every other relay.
+
+    Args:
+        reactor: dials and tells the time.
+        context: what the program's links share.
+        identity: who we are.
+        switch: whom our users' messages and other relays' users concern.
+        verifier: checks the tokens by which relays show their names.
+        secret: the cluster's.
+    """
+
+    def __init__(
+        self,
+        reactor: IDiallingReactor,
+        context: Context,
+        identity: Identity,
+        switch: Switch,
+        verifier: Verifier,
+        secret: ClusterSecret,
+    ) -> None:
+        self.switch = switch
+        self._identity = identity
+        self._verifier = verifier
+        self._told: list[MeshEnd] = []
+        self._mesh: Mesh[MeshEnd] = Mesh(
+            reactor, context, lambda name: PeerLink(context, identity, secret, self, name), self._changed
+        )
+        switch.forward = self._forward
+        switch.announcing.append(self)
+
+    @property
+    def linked(self) -> list[str]:
+        """The relays there is a link with, by name."""
+        return self._mesh.linked()
+
+    def named(self, name: str) -> None:
+        """The manager said what we are called; under another name we begin anew."""
+        if self._mesh.name and self._mesh.name != name:
+            self._mesh.drop_all(CloseReason.CONFLICT)
+        self._mesh.name = name
+
+    def keep(self, relay: str, place: tuple[str, int]) -> None:
+        """There is a relay: have a link with it from now on (R4)."""
+        self._mesh.keep(relay, place)
+
+    def answered(self, end: MeshEnd) -> None:
+        """A link answered a ping."""
+        self._mesh.answered(end.relay, end)
+
+    def stop(self) -> Deferred[None]:
+        """Leave the mesh."""
+        return self._mesh.stop()
+
+    # -- for the ends ------------------------------------------------------------------------
+
+    def own_welcome(self) -> tuple[str, str]:
+        """Our own name and token."""
+        return self._identity.require_name(), self._identity.token
+
+    def announce_to(self, end: MeshEnd) -> None:
+        """This link has our list, and hears of each change from now on."""
+        self._told.append(end)
+
+    def joined(self, end: MeshEnd, token: str) -> None:
+        """A relay has said its name and its users (R17).
+
+        Raises:
+            RemoteError: the token doesn't prove the name, or there are too many links with it.
+        """
+        self._verifier.relay(token, end.relay)
+        if end.relay == self._identity.name:
+            raise RemoteError(Code.CONFLICT, "this is that relay", CloseReason.CONFLICT)
+        if not self._mesh.up(end.relay, end, end.dialled, end.place):
+            raise RemoteError(Code.CONFLICT, "too many links", CloseReason.DUPLICATE)
+
+    def heard_new(self, relay: str, user: User) -> None:
+        """A user elsewhere (R21); an older session of the same device here ends."""
+        replaced = self.switch.table.learn_user(relay, user)
+        if replaced is not None and replaced.handle is not None:
+            self.switch.end(replaced.handle, CloseReason.REPLACED)
+
+    def heard_end(self, relay: str, user: User) -> None:
+        """A user elsewhere no more (R22)."""
+        self.switch.table.end_user(relay, user)
+
+    def ended(self, end: MeshEnd) -> None:
+        """A link is gone (R24)."""
+        if end in self._told:
+            self._told.remove(end)
+        self._mesh.down(end.relay, end)
+
+    # -- for the switch ----------------------------------------------------------------------
+
+    def user_opened(self, user: User) -> None:
+        """Tell every relay (R8)."""
+        for end in self._told:
+            end.user_opened(self._identity.name, user)
+
+    def user_closed(self, user: User) -> None:
+        """Tell every relay (R11, R12)."""
+        for end in self._told:
+            end.user_closed(self._identity.name, user)
+
+    def _forward(self, relay: str, frame: bytes, origin: Origin) -> None:
+        end = self._mesh.active(relay)
+        if end is None:
+            origin.sender.unreachable(origin)
+        else:
+            end.forward(frame, origin)
+
+    def _changed(self, relay: str, end: MeshEnd | None) -> None:
+        """Another link leads to a relay now, or none does (R25)."""
+        if end is None:
+            self.switch.table.forget(relay)
+        elif end.view is not None:
+            users, end.view = end.view, None
+            for replaced in self.switch.table.learn(relay, users.values()):
+                assert replaced.handle is not None
+                self.switch.end(replaced.handle, CloseReason.REPLACED)

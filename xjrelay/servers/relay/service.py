@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""A relay, whole: what it is made of, and what it does by the clock.
+
+:class:`Relay` runs on any reactor, a sandbox's too; :class:`RelayService` starts and stops it in
+a twistd process, around the listening sockets.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall
+
+from xjrelay.net.context import Context
+from xjrelay.net.metrics import Gauges
+from xjrelay.net.reconnect import IDiallingReactor
+from xjrelay.net.tracker import DEFAULT_LEASE, Trackers
+from xjrelay.security.secret import ClusterSecret
+from xjrelay.security.tokens import Verifier
+from xjrelay.servers.listening import Listening, Place, advertised
+from xjrelay.servers.relay.identity import Identity
+from xjrelay.servers.relay.peers import Peers
+from xjrelay.servers.relay.protocol import Door, RelayFactory
+from xjrelay.servers.relay.switch import RelaySettings, Switch
+from xjrelay.servers.relay.upstream import Upstream
+from xjrelay.wire.errors import CloseReason
+from xjrelay.wire.stanzas import ComponentHello
+
+ASK_INTERVAL = 5.0
+"""Seconds after which the trackers are asked again while there is no manager (R3)."""
+
+
+class Relay:
+    """One relay.
+
+    Args:
+        reactor: dials and tells the time.
+        context: what its links share.
+        settings: the operator's.
+        secret: the cluster's.
+        relay_id: its own, kept over restarts.
+        trackers: host and port of each.
+        lease: seconds a tracker lists what it doesn't hear.
+        random_bytes: of which resume keys are made.
+
+    Attributes:
+        context: what its links share, with their counters.
+        on_ready: called once, with its place, when a tracker lists it and the manager has
+            welcomed it.
+        factory: accepts connections; whoever makes the relay listens with it.
+        identity: who it is.
+        switch: its sessions and routes.
+        peers: the other relays.
+        upstream: the manager.
+    """
+
+    def __init__(
+        self,
+        reactor: IDiallingReactor,
+        context: Context,
+        settings: RelaySettings,
+        secret: ClusterSecret,
+        relay_id: str,
+        trackers: Sequence[tuple[str, int]],
+        *,
+        lease: float = DEFAULT_LEASE,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        verifier = Verifier(reactor.seconds)
+        self.context = context
+        self.identity = Identity(relay_id)
+        self.switch = Switch(context, settings, random_bytes)
+        shared = (reactor, context, self.identity, self.switch, verifier, secret)
+        self.peers = Peers(*shared)
+        self.upstream = Upstream(*shared, self._welcomed)
+        self.factory = RelayFactory(
+            context, Door(self.identity, verifier, secret, self.switch, self.peers, self.upstream)
+        )
+        self._trackers = Trackers(
+            reactor, context, trackers, self.identity.to_tracker, secret.client, self._heard, lease
+        )
+        self._reactor = reactor
+        self.on_ready: Callable[[Place], None] | None = None
+        self._ask_call: IDelayedCall | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a tracker lists it and the manager has welcomed it."""
+        return self.upstream.linked and self._trackers.listed
+
+    def start(self, place: Place) -> None:
+        """Find the trackers, through them the manager, through it the other relays (R1, R2, R4).
+
+        Args:
+            place: where others reach it; it listens there already.
+        """
+        self.identity.place = place
+        self._trackers.start()
+        self._ask()
+
+    def stop(self) -> Deferred[None]:
+        """End every session, tell whoever must know, and leave; fires when all links are gone."""
+        if self._ask_call is not None and self._ask_call.active():
+            self._ask_call.cancel()
+        self.on_ready = None
+        self.switch.end_all(CloseReason.SHUTDOWN)
+        gone = [self.peers.stop(), self.upstream.stop(), self._trackers.stop(), self.factory.close_all()]
+        return gatherResults(gone).addCallback(lambda _: None)
+
+    def _ask(self) -> None:
+        """Ask again until there is a manager (R3)."""
+        self._ask_call = self._reactor.callLater(ASK_INTERVAL, self._ask)
+        if not self.upstream.linked:
+            self._trackers.ask()
+
+    def _heard(self, components: list[ComponentHello]) -> None:
+        self.upstream.managers([(one.ip_local, one.port) for one in components if one.type == "manager"])
+        self._check_ready()
+
+    def _welcomed(self, relays: list[tuple[str, tuple[str, int]]]) -> None:
+        self.peers.named(self.identity.name)
+        for name, place in relays:
+            self.peers.keep(name, place)
+        self._check_ready()
+
+    def _check_ready(self) -> None:
+        if self.on_ready is not None and self.is_ready:
+            ready, self.on_ready = self.on_ready, None
+            ready(self.identity.place)
+
+
+class RelayService(MultiService):
+    """A relay behind its listening sockets.
+
+    Args:
+        relay: the relay.
+        listening: the sockets, for its factory.
+        advertise: ``--advertise``, or None.
+        serving: called once, with the place, when the relay listens, is listed, and has its
+            manager's welcome.
+    """
+
+    def __init__(
+        self,
+        relay: Relay,
+        listening: Listening,
+        advertise: tuple[str, int] | None = None,
+        serving: Callable[[Place], None] = lambda place: None,
+    ) -> None:
+        super().__init__()
+        self.relay = relay
+        self._listening = listening
+        self._advertise = advertise
+        listening.setServiceParent(self)
+        relay.on_ready = serving
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it serves now."""
+        return bool(self.running) and self.relay.is_ready
+
+    def gauges(self) -> Gauges:
+        """What it can say of itself besides its links."""
+        relay = self.relay
+        return {
+            "xjrelay_sessions": lambda: len(relay.switch.table),
+            "xjrelay_mesh_links": lambda: len(relay.peers.linked),
+        }
+
+    def startService(self) -> None:
+        """Opens the sockets where that isn't done yet, and joins the suite.
+
+        Raises:
+            StartupError: they can't be had, or nobody could be told where they are.
+        """
+        super().startService()
+        self.relay.start(advertised(self._listening.places, self._advertise))
+
+    def stopService(self) -> Deferred[Any]:
+        """Stops listening and leaves; fires when every link is gone."""
+        return Deferred.fromCoroutine(self._stop(super().stopService()))
+
+    async def _stop(self, unlistened: Deferred[Any]) -> None:
+        await unlistened
+        await self.relay.stop()

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: MIT
+"""One user's session at this relay: what it says, what it is sent, what it is owed.
+
+A session with acknowledgement outlives its connection: it keeps what was not acknowledged until
+it is resumed or its time is up (protocol, sections 7 and 8). One without ends with its connection.
+It knows no other session and no relay: what it says goes to an :class:`Exchange`, and whom to tell
+what became of a message travels with it as an :class:`Origin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Protocol as Seam
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from xjrelay.domain import delivery
+from xjrelay.domain.delivery import Delivery, Owing, Receipts
+from xjrelay.domain.routing import Session
+from xjrelay.net.context import Batch, Context
+from xjrelay.wire import address, codec
+from xjrelay.wire.errors import CloseReason, Code, RemoteError
+from xjrelay.wire.stanzas import Ack, Kind, Message, Receipt, parse
+
+_log = Logger()
+
+NOBODY = "User not found or User not online"
+"""The body of the error stanza for a message that reached nobody; the original's words."""
+
+REPORT_AFTER = 0.2
+"""Seconds after which a session hears, at the latest, how many of its messages have been taken."""
+
+Who = TypeVar("Who", bound=Hashable)
+
+
+class Sender(Seam):
+    """Whoever is told what became of a message: a session here, or a link with another relay."""
+
+    def written(self, origin: Origin) -> None:
+        """It was written to a recipient that doesn't acknowledge."""
+
+    def settled(self, origin: Origin, status: str, code: int | None = None) -> None:
+        """It has one of a receipt's outcomes: ``delivered``, ``stored``, or ``failed`` with a code."""
+
+    def unreachable(self, origin: Origin) -> None:
+        """Nobody has its recipient (R15, R20)."""
+
+
+class Origin(NamedTuple):
+    """Where a message came from. ``from_``, ``to`` and ``id`` are the message's own."""
+
+    sender: Sender
+    from_: str
+    to: str
+    id: str | None
+
+
+class UserLink(Seam):
+    """What a session asks of its connection."""
+
+    name: str
+
+    def send_frame(self, frame: bytes) -> bool:
+        """Write; False when it went nowhere."""
+
+    def refuse(self, error: RemoteError) -> None:
+        """Answer with an error, and close where that says so."""
+
+    def close(self, reason: CloseReason) -> None:
+        """Close."""
+
+
+class Exchange(Seam):
+    """What a session asks of its relay."""
+
+    context: Context
+    outcomes: Outcomes[UserSession]
+
+    def route(self, origin: Origin, frame: bytes) -> None:
+        """Carry a message to whoever has its recipient.
+
+        Raises:
+            InvalidAddress: the recipient's address is none.
+        """
+
+    def end(self, session: UserSession, reason: CloseReason) -> None:
+        """End a session for good."""
+
+    def detached(self, session: UserSession, reason: CloseReason) -> None:
+        """A session has lost its connection."""
+
+
+class Outcomes(Generic[Who]):
+    """Gathers receipts while a read is worked through, and writes each once at its end.
+
+    Args:
+        batch: the reads of the program's links.
+        write: sends one receipt.
+    """
+
+    def __init__(self, batch: Batch, write: Callable[[delivery.Receipt[Who]], None]) -> None:
+        self._batch = batch
+        self._write = write
+        self._receipts: Receipts[Who] = Receipts()
+        self._waiting = False
+
+    def add(self, who: Who, message_id: str, status: str, code: int | None) -> None:
+        """One message's outcome."""
+        full = self._receipts.add(who, message_id, status, code)
+        if full or not self._batch.open:
+            self.flush()
+        elif not self._waiting:
+            self._waiting = True
+            self._batch.add(self)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._waiting = False
+        for receipt in self._receipts.flush():
+            self._write(receipt)
+
+
+@contextmanager
+def gathered(batch: Batch) -> Iterator[None]:
+    """Outside a read: gather all the same, because many outcomes are about to come at once."""
+    began = batch.begin()
+    try:
+        yield
+    finally:
+        if began:
+            batch.end()
+
+
+class UserSession:
+    """One session, with or without a connection at the moment.
+
+    Args:
+        exchange: the relay.
+        username: the registered spelling.
+        resource: the device, ``""`` for none.
+        owed: counters and queue of a session with acknowledgement; None without.
+
+    Attributes:
+        route: its place in the routing table.
+        link: its connection, None while there is none.
+        resume_key: what resumes it; changes each time.
+        expiry: the end of its time without a connection.
+        over: whether it has ended.
+    """
+
+    __slots__ = (
+        *("_exchange", "_full", "_report_call", "expiry", "link", "over"),
+        *("owed", "resume_key", "route", "username"),
+    )
+    route: Session[UserSession]
+
+    def __init__(
+        self, exchange: Exchange, username: str, resource: str, owed: Delivery[Origin] | None
+    ) -> None:
+        self._exchange = exchange
+        self._full = f"{username}/{resource}" if resource else username
+        self._report_call: IDelayedCall | None = None
+        self.username = username
+        self.owed = owed
+        self.link: UserLink | None = None
+        self.resume_key = ""
+        self.expiry: IDelayedCall | None = None
+        self.over = False
+
+    # -- what it says ------------------------------------------------------------------------
+
+    def receive(self, kind: Kind, value: dict[str, Any], frame: bytes) -> None:
+        """A message, or an acknowledgement of what it was sent.
+
+        Raises:
+            RemoteError: it can't be accepted.
+        """
+        if kind is Kind.MESSAGE:
+            self._say(value, frame)
+        else:
+            self._acknowledge(value)
+
+    def _say(self, value: dict[str, Any], frame: bytes) -> None:
+        message = parse(Kind.MESSAGE, value)
+        assert isinstance(message, Message)
+        sender = message.from_
+        if sender in (self.username, self._full):
+            frame = codec.forwardable(frame, value)
+        else:
+            sender = self._own(sender)
+            frame = codec.encode({**value, "from": sender})
+        if len(frame) > self._exchange.context.limits.max_frame:
+            raise RemoteError(Code.TOO_LARGE, "the message is too large to be forwarded")
+        self._exchange.route(Origin(self, sender, message.to, message.id), frame)
+        if self.owed is not None:
+            self._count(self.owed)
+
+    def _own(self, sender: str | None) -> str:
+        """The session's own address as it is registered, where `sender` may mean it."""
+        if sender is None:
+            return self.username
+        with suppress(address.InvalidAddress):
+            given = address.parse(sender)
+            if given.key == self.route.key and given.resource in ("", self.route.resource):
+                return self._full if given.resource else self.username
+        if self.owed is not None:  # refused, but not with 400 or 413: it counts
+            self._count(self.owed)
+        raise RemoteError(Code.FORBIDDEN, "from is not this session's user")
+
+    def _count(self, owed: Delivery[Origin]) -> None:
+        owed.receive()
+        if self._report_call is None:
+            self._report_call = self._exchange.context.clock.callLater(REPORT_AFTER, self._report)
+
+    def _report(self) -> None:
+        self._report_call = None
+        h = self.owed.report() if self.owed is not None else None
+        if h is not None and self.link is not None:
+            self.link.send_frame(codec.encode(Ack(h)))
+
+    def _acknowledge(self, value: dict[str, Any]) -> None:
+        ack = parse(Kind.ACK, value)
+        assert isinstance(ack, Ack)
+        if self.owed is None:
+            raise RemoteError(Code.BAD_REQUEST, "this session was opened without acknowledgement")
+        self._settle(self.owed.acknowledge(ack.h))
+
+    def _settle(self, origins: list[Origin]) -> None:
+        for origin in origins:
+            origin.sender.settled(origin, "delivered")
+
+    # -- what it is sent ---------------------------------------------------------------------
+
+    def take(self, frame: bytes, origin: Origin) -> None:
+        """A message for it. The sender is told what becomes of it, now or later."""
+        if self.owed is None:
+            if self.link is not None and self.link.send_frame(frame):
+                origin.sender.written(origin)
+            else:
+                origin.sender.unreachable(origin)
+        elif self.owed.owe(frame, origin) is Owing.FULL:
+            origin.sender.settled(origin, "failed", Code.NOT_NOW)
+        elif self.link is not None:
+            self.link.send_frame(frame)
+
+    def tell(self, frame: bytes) -> None:
+        """An outcome for it: a receipt or an error stanza."""
+        if self.over:
+            return
+        if self.owed is not None and self.owed.owe(frame) is Owing.FULL:
+            self._exchange.end(self, CloseReason.SLOW_READER)
+        elif self.link is not None:
+            self.link.send_frame(frame)
+
+    # -- as the sender of a message ----------------------------------------------------------
+
+    def written(self, origin: Origin) -> None:
+        """To the sender, written is delivered."""
+        if self.owed is not None:
+            self.settled(origin, "delivered")
+
+    def settled(self, origin: Origin, status: str, code: int | None = None) -> None:
+        """A receipt, gathered; without acknowledgement, or an id, only a failure is told."""
+        if self.owed is not None and origin.id is not None:
+            self._exchange.outcomes.add(self, origin.id, status, code)
+        elif status == "failed":
+            self._error(origin, code or Code.NOT_NOW, "not delivered, try again")
+
+    def unreachable(self, origin: Origin) -> None:
+        """The error stanza, also where receipts are given: it is then the one outcome."""
+        self._error(origin, Code.NOT_FOUND, NOBODY)
+
+    def receipt(self, receipt: delivery.Receipt[UserSession]) -> None:
+        """Write gathered outcomes."""
+        self.tell(codec.encode(Receipt(self._full, receipt.ids, receipt.status, receipt.code)))  # type: ignore[arg-type]
+
+    def _error(self, origin: Origin, code: int, body: str) -> None:
+        self.tell(
+            codec.encode(
+                Message(to=origin.from_, from_="relay", error=True, code=int(code), id=origin.id, body=body)
+            )
+        )
+
+    # -- its connection ----------------------------------------------------------------------
+
+    def resume(self, link: UserLink, h: int) -> list[bytes]:
+        """It is back on another connection; returns what is to be sent again after the welcome.
+
+        Raises:
+            RemoteError: 400 and close, `h` is not what was sent; nothing has changed then.
+        """
+        assert self.owed is not None
+        settled, again = self.owed.resume(h)
+        old, self.link = self.link, link
+        if old is not None:
+            old.close(CloseReason.REPLACED)
+        self._cancel()
+        self._settle(settled)
+        return again
+
+    def lost(self, link: UserLink, reason: CloseReason) -> None:
+        """A connection ended; another may have taken its place before."""
+        if self.link is link:
+            self.link = None
+            self._exchange.detached(self, reason)
+
+    def finish(self, error: RemoteError | None) -> list[Origin]:
+        """It ends: the connection is told why, and what it never acknowledged is given up."""
+        self.over = True
+        self._cancel()
+        link, self.link = self.link, None
+        if link is not None and error is not None:
+            link.refuse(error)
+        left = self.owed.expire() if self.owed is not None else []
+        return [owed.origin for owed in left if owed.origin is not None]
+
+    def _cancel(self) -> None:
+        for call in (self.expiry, self._report_call):
+            if call is not None and call.active():
+                call.cancel()
+        self.expiry = self._report_call = None

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""Who is here, who is elsewhere, and which way a message goes (protocol, sections 7 and 10).
+
+The switch holds the routing table and the sessions; it hears of users from the protocol of
+their link, of other relays' users from the mesh, and of ends from the manager, and it tells
+those who must know (:class:`Announcing`) when a session opens or ends. It writes to no socket.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+from typing import Protocol as Seam
+
+from twisted.logger import Logger
+
+from xjrelay.domain.delivery import MAX_QUEUE, MAX_QUEUE_BYTES, Delivery
+from xjrelay.domain.revocations import Revocations
+from xjrelay.domain.routing import RoutingTable, User
+from xjrelay.net.context import Context
+from xjrelay.servers.relay.sessions import Origin, Outcomes, UserLink, UserSession, gathered
+from xjrelay.wire import address
+from xjrelay.wire.errors import CloseReason, Code, RemoteError
+
+_log = Logger()
+
+FINAL = frozenset({CloseReason.PROTOCOL, CloseReason.SHUTDOWN, CloseReason.LOGGED_OUT, CloseReason.REPLACED})
+"""Ends of a connection that no resumption follows."""
+
+_CODES = {CloseReason.REPLACED: Code.CONFLICT, CloseReason.SHUTDOWN: Code.NOT_NOW}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySettings:
+    """What an operator may choose of a relay.
+
+    Attributes:
+        max_queue: frames a session may leave unacknowledged.
+        max_queue_bytes: the same in bytes.
+        resume: seconds a session waits for its user to come back.
+        allow_legacy_clients: whether a hello without a token is looked up at the manager.
+    """
+
+    max_queue: int = MAX_QUEUE
+    max_queue_bytes: int = MAX_QUEUE_BYTES
+    resume: float = 60.0
+    allow_legacy_clients: bool = False
+
+
+class Announcing(Seam):
+    """Who is told of this relay's sessions: the manager, and the other relays."""
+
+    def user_opened(self, user: User) -> None:
+        """A session opened here (R7, R8)."""
+
+    def user_closed(self, user: User) -> None:
+        """A session ended here (R10, R11, R12)."""
+
+
+class Resumption(NamedTuple):
+    """A resumed session, and the frames to be sent again after the welcome."""
+
+    session: UserSession
+    again: list[bytes]
+
+
+class Switch:
+    """This relay's sessions and routes.
+
+    Args:
+        context: what the program's links share.
+        settings: the operator's.
+        random_bytes: of which resume keys are made.
+
+    Attributes:
+        table: who is where.
+        forward: carries a message to another relay, given its name; set by the mesh.
+        announcing: who is told of sessions.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        settings: RelaySettings,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self.context = context
+        self.settings = settings
+        self.table: RoutingTable[UserSession] = RoutingTable()
+        self.outcomes: Outcomes[UserSession] = Outcomes(
+            context.batch, lambda receipt: receipt.sender.receipt(receipt)
+        )
+        self.announcing: list[Announcing] = []
+        self.forward: Callable[[str, bytes, Origin], None] = _nowhere
+        self._random_bytes = random_bytes
+        self._by_key: dict[str, UserSession] = {}
+        self._detached = 0
+        self._revoked = Revocations()
+
+    # -- sessions ----------------------------------------------------------------------------
+
+    def open(self, link: UserLink, user: User, ack: bool) -> UserSession:
+        """A user's session opens (R6); an older one of the same device ends as ``replaced``.
+
+        Raises:
+            Superseded: a newer one is open, here or elsewhere.
+            RemoteError: 401 and close, the manager has revoked it meanwhile.
+        """
+        settings = self.settings
+        if self._revoked.covers(address.key(user.username), user.resource, user.session, self._now()):
+            raise RemoteError(Code.UNAUTHORIZED, "the session was revoked", CloseReason.NOT_AUTHENTICATED)
+        owed: Delivery[Origin] | None = None
+        if ack:
+            owed = Delivery(settings.max_queue, settings.max_queue_bytes)
+        session = UserSession(self, user.username, user.resource, owed)
+        session.route, replaced = self.table.open(user.username, user.resource, user.session, session)
+        session.link = link
+        if ack:
+            self._new_key(session)
+        if replaced is not None and replaced.handle is not None:
+            self._finish(replaced.handle, CloseReason.REPLACED)
+        for one in self.announcing:
+            one.user_opened(session.route.user)
+        _log.info("{link} is {user}", link=link.name, user=session.route.full, session=user.session)
+        return session
+
+    def resume(self, link: UserLink, username: str, key: str, h: int) -> Resumption:
+        """A session goes on, on another connection, with another key.
+
+        Raises:
+            RemoteError: 404, the key is not that user's; 400 and close, `h` is wrong.
+        """
+        session = self._by_key.get(key)
+        if session is None or session.route.key != address.key(username):
+            raise RemoteError(Code.NOT_FOUND, "nothing to resume")
+        waited = session.expiry is not None
+        with gathered(self.context.batch):
+            again = session.resume(link, h)
+        self._detached -= waited
+        del self._by_key[key]
+        self._new_key(session)
+        _log.info("{link} is {user} again", link=link.name, user=session.route.full)
+        return Resumption(session, again)
+
+    def detached(self, session: UserSession, reason: CloseReason) -> None:
+        """A session lost its connection: it waits to be resumed, or ends (R12)."""
+        if session.owed is None or reason in FINAL or self._detached >= self.context.limits.max_links:
+            self.end(session, reason)
+            return
+        self._detached += 1
+        session.expiry = self.context.clock.callLater(
+            self.settings.resume, self.end, session, CloseReason.LOST
+        )
+
+    def end(self, session: UserSession, reason: CloseReason) -> None:
+        """A session is over: everybody hears of it, and the senders of what it never had too."""
+        if self.table.close(session.route):
+            self._finish(session, reason)
+
+    def end_all(self, reason: CloseReason) -> None:
+        """Every session is over."""
+        for route in self.table.local():
+            assert route.handle is not None
+            self.end(route.handle, reason)
+
+    def revoke(self, username: str, number: int, resource: str | None, reason: str) -> None:
+        """The manager ends an account's sessions up to a number, of one device or of all."""
+        try:
+            why = CloseReason(reason)
+        except ValueError:
+            why = CloseReason.LOGGED_OUT
+        self._revoked.add(address.key(username), resource, number, self._now())
+        for route in self.table.sessions_of(username):
+            if route.number <= number and resource in (None, route.resource) and route.handle is not None:
+                self.end(route.handle, why)
+
+    def _finish(self, session: UserSession, reason: CloseReason) -> None:
+        self._by_key.pop(session.resume_key, None)
+        self._detached -= session.expiry is not None
+        _log.info("session of {user} ended: {reason}", user=session.route.full, reason=reason.value)
+        error = RemoteError(_CODES.get(reason, Code.UNAUTHORIZED), reason.value, reason)
+        with gathered(self.context.batch):
+            for origin in session.finish(error):
+                origin.sender.settled(origin, "failed", Code.NOT_NOW)
+            for one in self.announcing:
+                one.user_closed(session.route.user)
+
+    def _now(self) -> float:
+        return self.context.clock.seconds()
+
+    def _new_key(self, session: UserSession) -> None:
+        session.resume_key = self._random_bytes(16).hex()
+        self._by_key[session.resume_key] = session
+
+    # -- messages ----------------------------------------------------------------------------
+
+    def route(self, origin: Origin, frame: bytes) -> None:
+        """A user's message: here, to another relay, or back as undeliverable (R14, R15, R16).
+
+        Raises:
+            InvalidAddress: `to` is no address.
+        """
+        found = self.table.find(origin.to)
+        if found is None:
+            origin.sender.unreachable(origin)
+        elif found.handle is not None:
+            found.handle.take(frame, origin)
+        else:
+            self.forward(found.relay, frame, origin)
+
+    def deliver(self, origin: Origin, frame: bytes) -> None:
+        """A message from another relay: here, or back (R19, R20); never on to a third relay.
+
+        Raises:
+            InvalidAddress: `to` is no address.
+        """
+        found = self.table.find_local(origin.to)
+        if found is None or found.handle is None:
+            origin.sender.unreachable(origin)
+        else:
+            found.handle.take(frame, origin)
+
+    def sender_of(self, from_: str) -> UserSession | None:
+        """The session here that speaks under an address, for an answer that names no id.
+
+        Raises:
+            InvalidAddress: it is none.
+        """
+        found = self.table.find_local(from_)
+        return found.handle if found else None
+
+
+def _nowhere(relay: str, frame: bytes, origin: Origin) -> None:
+    origin.sender.unreachable(origin)

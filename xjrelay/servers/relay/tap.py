@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""``twistd xjrelay``: options to a running relay; a bill of materials and nothing else."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+from xjrelay.net.context import Context
+from xjrelay.net.metrics import Part
+from xjrelay.security.secret import ClusterSecret
+from xjrelay.servers.admin import add_admin
+from xjrelay.servers.listening import Listening
+from xjrelay.servers.options import options_for
+from xjrelay.servers.relay.identity import load_relay_id
+from xjrelay.servers.relay.service import Relay, RelayService
+from xjrelay.servers.relay.switch import RelaySettings
+from xjrelay.servers.startup import Program, announce, cluster_secret, data_folder, limits, starting
+
+Options = options_for("relay")
+
+
+def build(options: Any, reactor: Any, folder: Path, secret: ClusterSecret) -> RelayService:
+    """A relay on its data folder, not started.
+
+    Args:
+        options: of ``relay``, or a mapping with the same names.
+        reactor: the real one.
+        folder: keeps the ``relay_id``, and nothing else.
+        secret: the cluster's.
+
+    Raises:
+        StartupError: or another of ``startup.KNOWN``: it can't be had, and why.
+    """
+    context = Context(reactor, random.SystemRandom(), limits(options))
+    settings = RelaySettings(
+        **{name: options[name.replace("_", "-")] for name in RelaySettings.__dataclass_fields__}
+    )
+    relay = Relay(
+        reactor,
+        context,
+        settings,
+        secret,
+        load_relay_id(folder),
+        options["tracker"],
+        lease=options["lease"],
+    )
+    listening = Listening(reactor, options["listen"], relay.factory, options["allow-plaintext"])
+    return RelayService(
+        relay, listening, options["advertise"], lambda place: announce("relay", place.host, place.port)
+    )
+
+
+def make_service(options: Any, reactor: Any) -> Program:
+    """The relay and its admin pages."""
+    program = Program("relay", options)
+    service = build(options, reactor, data_folder("relay", options), cluster_secret(options))
+    service.setServiceParent(program)
+    counters = service.relay.context.counters
+    program.parts.append(Part("relay", counters, lambda: service.is_ready, service.gauges()))
+    add_admin(program, reactor, options)
+    return program
+
+
+def makeService(options: Any) -> Program:
+    """What twistd calls."""
+    from twisted.internet import reactor
+
+    return starting("relay", lambda: make_service(options, reactor))

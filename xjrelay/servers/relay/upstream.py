@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""The link with the manager: our name, the keys, who opened a session here (protocol, section 5).
+
+There is one manager; which address it has is what the trackers say. The link is dialled for
+ever. Each time it is there, the manager hears the whole list of our sessions, so that its count
+can't drift. Sessions go on while it is away; only users without a token can't be let in then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, TimeoutError, fail, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xjrelay.domain.routing import User
+from xjrelay.net.context import Context
+from xjrelay.net.proof import ProvingLink
+from xjrelay.net.reconnect import Dialler, IDiallingReactor
+from xjrelay.security.secret import ClusterSecret
+from xjrelay.security.tokens import Verifier
+from xjrelay.servers.relay.identity import Identity
+from xjrelay.servers.relay.switch import Switch
+from xjrelay.wire.errors import CloseReason, Code, RemoteError
+from xjrelay.wire.grammar import Phase
+from xjrelay.wire.stanzas import Ecir, Keys, ManagerWelcome, Ncir, Revoke, Stanza, Who, WhoAnswer
+
+_log = Logger()
+
+WHO_TIMEOUT = 5.0
+"""Seconds the manager has to say who a user without a token is."""
+
+
+class ManagerLink(ProvingLink):
+    """One connection to the manager."""
+
+    label = "to-manager"
+
+    def __init__(
+        self, context: Context, identity: Identity, secret: ClusterSecret, upstream: Upstream
+    ) -> None:
+        super().__init__(context, identity.to_manager, secret.client)
+        self.phase = Phase.AT_MANAGER_PROOF
+        self._upstream = upstream
+
+    def proved(self) -> None:
+        """The welcome is coming."""
+        self.phase = Phase.AT_MANAGER_WELCOME
+
+    def on_manager_welcome(self, welcome: Stanza) -> None:
+        """We are the manager's."""
+        assert isinstance(welcome, ManagerWelcome) and isinstance(self.factory, Dialler)
+        self._upstream.welcomed(self, welcome)
+        self.phase = Phase.AT_MANAGER_RELAY
+        self.established()
+        self.factory.authenticated()
+
+    def on_keys(self, keys: Stanza) -> None:
+        """New keys, and our own name's new token."""
+        assert isinstance(keys, Keys)
+        self._upstream.renewed(keys.keys, keys.token)
+
+    def on_revoke(self, revoke: Stanza) -> None:
+        """Sessions end."""
+        assert isinstance(revoke, Revoke)
+        self._upstream.revoked(revoke)
+
+    def on_who_answer(self, answer: Stanza) -> None:
+        """Who somebody is."""
+        assert isinstance(answer, WhoAnswer)
+        self._upstream.told_who(answer)
+
+    def closed(self, reason: CloseReason) -> None:
+        """The manager is away."""
+        self._upstream.lost(self)
+
+
+class Upstream:
+    """The manager, as this relay knows it.
+
+    Args:
+        reactor: dials and tells the time.
+        context: what the program's links share.
+        identity: who we are; the manager gives it its name and token.
+        switch: our sessions.
+        verifier: gets the manager's keys.
+        secret: the cluster's.
+        welcomed: called with the other relays, name and place, each time the manager is there.
+    """
+
+    def __init__(
+        self,
+        reactor: IDiallingReactor,
+        context: Context,
+        identity: Identity,
+        switch: Switch,
+        verifier: Verifier,
+        secret: ClusterSecret,
+        welcomed: Callable[[list[tuple[str, tuple[str, int]]]], None],
+    ) -> None:
+        self._reactor = reactor
+        self._context = context
+        self._identity = identity
+        self._switch = switch
+        self._verifier = verifier
+        self._secret = secret
+        self._tell = welcomed
+        self._dialler: Dialler[ManagerLink] | None = None
+        self._link: ManagerLink | None = None
+        self._asked: dict[str, Deferred[WhoAnswer]] = {}
+        self._questions = 0
+        switch.announcing.append(self)
+
+    @property
+    def linked(self) -> bool:
+        """Whether the manager has welcomed us and is still there."""
+        return self._link is not None
+
+    def managers(self, places: Sequence[tuple[str, int]]) -> None:
+        """The trackers say where the manager is.
+
+        Where several places are named (one of them by a tracker that is behind), they are tried in
+        turn for as long as none welcomes us.
+        """
+        if self.linked or not places:
+            return
+        if self._dialler is None:
+            self._dialler = Dialler(self._reactor, self._context.random, places[0], self._build)
+            self._dialler.start()
+            return
+        known = self._dialler.address
+        place = places[(places.index(known) + 1) % len(places)] if known in places else places[0]
+        if place != known:
+            self._dialler.address = place
+            self._dialler.again()
+
+    def who(self, username: str, ip: str) -> Deferred[WhoAnswer]:
+        """Whether a user is logged in from an address.
+
+        Returns:
+            The manager's answer; fails with RemoteError 503 when it gives none.
+        """
+        if self._link is None:
+            return fail(_not_now())
+        self._questions += 1
+        question = str(self._questions)
+        answer: Deferred[WhoAnswer] = Deferred()
+        self._asked[question] = answer
+        self._link.send(Who(username, ip, question))
+        answer.addTimeout(WHO_TIMEOUT, self._reactor)
+
+        def failed(failure: Failure) -> Failure:
+            self._asked.pop(question, None)
+            return Failure(_not_now()) if failure.check(TimeoutError) else failure
+
+        return answer.addErrback(failed)
+
+    def stop(self) -> Deferred[None]:
+        """Leave the manager."""
+        return self._dialler.stop() if self._dialler is not None else succeed(None)
+
+    # -- for the switch ----------------------------------------------------------------------
+
+    def user_opened(self, user: User) -> None:
+        """R7."""
+        if self._link is not None:
+            self._link.send(Ncir(self._identity.name, user.username, user.resource, user.session))
+
+    def user_closed(self, user: User) -> None:
+        """R10."""
+        if self._link is not None:
+            self._link.send(Ecir(self._identity.name, user.username, user.resource, user.session))
+
+    # -- for the link ------------------------------------------------------------------------
+
+    def welcomed(self, link: ManagerLink, welcome: ManagerWelcome) -> None:
+        """The manager gave us a name, keys and the other relays; it gets our sessions.
+
+        Raises:
+            RemoteError: its keys are none.
+        """
+        self.renewed(welcome.keys, welcome.token)
+        self._identity.name = welcome.username
+        self._link = link
+        _log.info("{link} welcomed us as {name}", link=link.name, name=welcome.username)
+        # However many they are, this is one write: frames of one read are gathered.
+        for route in self._switch.table.local():
+            self.user_opened(route.user)
+        self._tell(list(_relays(welcome.components)))
+
+    def renewed(self, keys: list[dict[str, Any]], token: str) -> None:
+        """The manager's keys as they now are, and our own token.
+
+        Raises:
+            RemoteError: 400, they are no keys; nothing has changed then.
+        """
+        self._verifier.set_keys(keys)
+        self._identity.token = token
+
+    def revoked(self, revoke: Revoke) -> None:
+        """The manager ends sessions."""
+        self._switch.revoke(revoke.username, revoke.session, revoke.resource, revoke.reason)
+
+    def told_who(self, answer: WhoAnswer) -> None:
+        """One of our questions is answered."""
+        asked = self._asked.pop(answer.id, None)
+        if asked is not None:
+            asked.callback(answer)
+
+    def lost(self, link: ManagerLink) -> None:
+        """The manager is away: whoever waits for an answer gets none."""
+        if self._link is not link:
+            return
+        self._link = None
+        asked, self._asked = self._asked, {}
+        for answer in asked.values():
+            answer.errback(_not_now())
+
+    def _build(self) -> ManagerLink:
+        return ManagerLink(self._context, self._identity, self._secret, self)
+
+
+def _not_now() -> RemoteError:
+    return RemoteError(Code.NOT_NOW, "the manager can't be asked, try again")
+
+
+def _relays(components: list[dict[str, Any]]) -> list[tuple[str, tuple[str, int]]]:
+    """Name and place of each relay that the manager lists."""
+    found = []
+    for component in components:
+        name, host, port = (component.get(key) for key in ("username", "ip_local", "port"))
+        if isinstance(name, str) and isinstance(host, str) and isinstance(port, int):
+            found.append((name, (host, port)))
+    return found
