@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
@@ -47,6 +48,16 @@ class _Root(Resource):
         return _Page(lambda: (404, b"not found\n"), TEXT)
 
 
+class _QuietSite(Site):
+    """Health is asked every few seconds: no line of the log for that."""
+
+    noisy = False
+    displayTracebacks = False
+
+    def log(self, request: HTTPRequest) -> None:
+        """Nothing."""
+
+
 def admin_site(reactor: Any, parts: Sequence[Part]) -> Site:
     """The pages.
 
@@ -64,10 +75,7 @@ def admin_site(reactor: Any, parts: Sequence[Part]) -> Site:
     root.putChild(b"healthz", _Page(lambda: (200, b"ok\n"), TEXT))
     root.putChild(b"readyz", _Page(ready, TEXT))
     root.putChild(b"metrics", _Page(lambda: (200, metrics.text()), CONTENT_TYPE))
-    site = Site(root, timeout=30, reactor=reactor)
-    site.noisy = False
-    site.displayTracebacks = False
-    return site
+    return _QuietSite(root, timeout=30, reactor=reactor)
 
 
 def add_admin(program: Program, reactor: Any, options: Options) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from xjrelay.servers.startup import StartupError
+from xjrelay.servers.startup import StartupError, announce
 
 _log = Logger()
 
@@ -47,6 +47,10 @@ class Place:
             return ipaddress.ip_address(self.host).is_private
         except ValueError:
             return self.host == "localhost"
+
+
+Serving = Callable[[Place], None]
+"""Called with the place where others reach a program, when it serves."""
 
 
 class Listening(Service):
@@ -138,6 +142,11 @@ def advertised(places: Sequence[Place], wanted: tuple[str, int] | None) -> Place
         if place.port and place.host not in WILDCARDS:
             return place
     raise StartupError("this listens everywhere or nowhere others could dial; say --advertise HOST:PORT")
+
+
+def announcing(program: str) -> Serving:
+    """The line that says where a program serves, for when it does."""
+    return lambda place: announce(program, place.host, place.port)
 
 
 def is_loopback(host: str) -> bool:

@@ -87,7 +87,7 @@ TABLE: tuple[Option, ...] = (
     Option("admin", ALL, ENDPOINT, None, "where to serve /healthz, /readyz and /metrics over HTTP"),
     Option("allow-plaintext", ALL, FLAG, False, "listen off loopback without TLS, and take plain passwords there"),
     Option("tracker", "manager relay", ADDRESS, [("127.0.0.1", 5000)], "a tracker to register with", "127.0.0.1:5000", True),
-    Option("advertise", "manager relay", ADDRESS, None, "where others reach this program", "where it listens"),
+    Option("advertise", "manager relay node", ADDRESS, None, "where others reach this program; of a node the host counts, its ports follow each other", "where it listens"),
     Option("lease", ALL, SECONDS, DEFAULT_LEASE, "how long a tracker lists a component it does not hear; heartbeats come every third of it"),
     Option("relays", "node", count(1, 64), 2, "relays in the process"),
     Option("registration", "manager node", choice("open", "closed"), "open", "whether anybody may make an account"),

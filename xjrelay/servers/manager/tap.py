@@ -14,12 +14,12 @@ from xjrelay.security.private import create_private, read_private
 from xjrelay.security.scram import Decoy
 from xjrelay.security.tokens import Signer
 from xjrelay.servers.admin import add_admin
+from xjrelay.servers.listening import Serving, announcing
 from xjrelay.servers.manager.service import Derivations, ManagerService
 from xjrelay.servers.manager.state import Manager, Policy
 from xjrelay.servers.options import options_for
 from xjrelay.servers.startup import (
     Program,
-    announce,
     cluster_secret,
     data_folder,
     database_file,
@@ -30,14 +30,16 @@ from xjrelay.storage.migrate import prepare
 from xjrelay.storage.roster import open_manager_stores
 
 Options = options_for("manager")
+ANNOUNCE = announcing("manager")
 
 
-def make_service(options: Any, reactor: Any) -> Program:
+def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Program:
     """The manager's services; the one named ``manager`` is a :class:`ManagerService`.
 
     Args:
         options: of ``manager``, or of ``node`` with the same names.
         reactor: the real one.
+        serving: called when it serves.
 
     Raises:
         StartupError: or another of ``startup.KNOWN``: it can't start, and why.
@@ -64,7 +66,7 @@ def make_service(options: Any, reactor: Any) -> Program:
         _kept(folder / "manager_id", 16).hex(),
         advertise=options["advertise"],
         lease=options["lease"],
-        serving=lambda place: announce("manager", place.host, place.port),
+        serving=serving,
     )
     service.setName("manager")
     gauges = {

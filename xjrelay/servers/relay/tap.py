@@ -11,17 +11,20 @@ from xjrelay.net.context import Context
 from xjrelay.net.metrics import Part
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.servers.admin import add_admin
-from xjrelay.servers.listening import Listening
+from xjrelay.servers.listening import Listening, Serving, announcing
 from xjrelay.servers.options import options_for
 from xjrelay.servers.relay.identity import load_relay_id
 from xjrelay.servers.relay.service import Relay, RelayService
 from xjrelay.servers.relay.switch import RelaySettings
-from xjrelay.servers.startup import Program, announce, cluster_secret, data_folder, limits, starting
+from xjrelay.servers.startup import Program, cluster_secret, data_folder, limits, starting
 
 Options = options_for("relay")
+ANNOUNCE = announcing("relay")
 
 
-def build(options: Any, reactor: Any, folder: Path, secret: ClusterSecret) -> RelayService:
+def build(
+    options: Any, reactor: Any, folder: Path, secret: ClusterSecret, serving: Serving
+) -> RelayService:
     """A relay on its data folder, not started.
 
     Args:
@@ -29,6 +32,7 @@ def build(options: Any, reactor: Any, folder: Path, secret: ClusterSecret) -> Re
         reactor: the real one.
         folder: keeps the ``relay_id``, and nothing else.
         secret: the cluster's.
+        serving: called when it serves.
 
     Raises:
         StartupError: or another of ``startup.KNOWN``: it can't be had, and why.
@@ -47,15 +51,13 @@ def build(options: Any, reactor: Any, folder: Path, secret: ClusterSecret) -> Re
         lease=options["lease"],
     )
     listening = Listening(reactor, options["listen"], relay.factory, options["allow-plaintext"])
-    return RelayService(
-        relay, listening, options["advertise"], lambda place: announce("relay", place.host, place.port)
-    )
+    return RelayService(relay, listening, options["advertise"], serving)
 
 
-def make_service(options: Any, reactor: Any) -> Program:
+def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Program:
     """The relay and its admin pages."""
     program = Program("relay", options)
-    service = build(options, reactor, data_folder("relay", options), cluster_secret(options))
+    service = build(options, reactor, data_folder("relay", options), cluster_secret(options), serving)
     service.setServiceParent(program)
     counters = service.relay.context.counters
     program.parts.append(Part("relay", counters, lambda: service.is_ready, service.gauges()))

@@ -18,8 +18,7 @@ from twisted.internet.defer import Deferred
 from xjrelay.net.context import Context, Limits
 from xjrelay.net.tracker import DEFAULT_LEASE
 from xjrelay.security.secret import ClusterSecret
-from xjrelay.servers.listening import Listening
-from xjrelay.servers.startup import announce
+from xjrelay.servers.listening import Listening, Serving
 from xjrelay.servers.tracker.protocol import TrackerFactory
 from xjrelay.servers.tracker.rendezvous import Rendezvous
 from xjrelay.storage.interfaces import TrackerStores
@@ -45,6 +44,7 @@ class TrackerService(MultiService):
         secret: the cluster's.
         stores: its record; closed at the end.
         config: what may be chosen.
+        serving: called with the place when it serves, which it does as soon as it listens.
 
     Attributes:
         context: what its links share, with their counters.
@@ -59,6 +59,7 @@ class TrackerService(MultiService):
         secret: ClusterSecret,
         stores: TrackerStores,
         config: TrackerConfig,
+        serving: Serving = lambda place: None,
     ) -> None:
         super().__init__()
         self.context = Context(reactor, rng, config.limits)
@@ -67,6 +68,7 @@ class TrackerService(MultiService):
         self.listening = Listening(reactor, config.listen, self.factory, config.allow_plaintext)
         self.listening.setServiceParent(self)
         self._stores = stores
+        self._serving = serving
 
     @property
     def is_ready(self) -> bool:
@@ -77,8 +79,7 @@ class TrackerService(MultiService):
         """Serves."""
         self.rendezvous.start()
         super().startService()
-        place = self.listening.places[0]
-        announce("tracker", place.host, place.port)
+        self._serving(self.listening.places[0])
 
     def stopService(self) -> Deferred[None]:
         """Closes the sockets, then the links, then the store; fires when all is on disk."""

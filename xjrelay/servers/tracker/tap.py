@@ -9,16 +9,23 @@ from typing import Any
 from xjrelay.net.metrics import Part
 from xjrelay.servers import startup
 from xjrelay.servers.admin import add_admin
+from xjrelay.servers.listening import Serving, announcing
 from xjrelay.servers.options import options_for
 from xjrelay.servers.tracker.service import TrackerConfig, TrackerService
 from xjrelay.storage.directory import open_tracker_stores
 from xjrelay.storage.migrate import prepare
 
 Options = options_for("tracker")
+ANNOUNCE = announcing("tracker")
 
 
-def make_service(options: startup.Options, reactor: Any) -> startup.Program:
+def make_service(options: startup.Options, reactor: Any, serving: Serving = ANNOUNCE) -> startup.Program:
     """The tracker's services; the one named ``tracker`` is a :class:`TrackerService`.
+
+    Args:
+        options: of ``tracker``, or of ``node`` with the same names.
+        reactor: the real one.
+        serving: called when it serves.
 
     Raises:
         StartupError: or another of ``startup.KNOWN``: it can't start, and why.
@@ -35,7 +42,7 @@ def make_service(options: startup.Options, reactor: Any) -> startup.Program:
         limits=startup.limits(options),
     )
     stores = open_tracker_stores(reactor, database)
-    tracker = TrackerService(reactor, random.Random(), secret, stores, config)
+    tracker = TrackerService(reactor, random.Random(), secret, stores, config, serving)
     tracker.setName("tracker")
     tracker.setServiceParent(program)
     gauges = {"xjrelay_components_live": lambda: len(tracker.rendezvous.directory)}
