@@ -128,7 +128,7 @@ class Suite:
     """
 
     def __init__(self, folder: Path, relays: int = 2, relay_options: tuple[str, ...] = ()) -> None:
-        self.folder = folder
+        self.folder = folder = folder.absolute()  # the programs run in another folder
         self.tracker = Program("xjtracker", folder / "tracker")
         self.manager = Program("xjmanager", folder / "manager")
         self.relays = [Program("xjrelay", folder / f"relay{n}", *relay_options) for n in range(relays)]

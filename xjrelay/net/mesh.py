@@ -132,6 +132,10 @@ class Mesh(Generic[LinkType]):
         """The relays there is a link with, by name."""
         return sorted(name for name, pair in self._pairs.items() if pair.active is not None)
 
+    def places(self) -> set[Address]:
+        """Where the relays listen that there is a link with."""
+        return {pair.address for pair in self._pairs.values() if pair.active is not None}
+
     def keep(self, name: str, address: Address) -> None:
         """There is a relay of this name: keep a link with it from now on.
 

@@ -7,6 +7,7 @@ among links (``net.mesh``) and the routing table (``switch``). Protocol, section
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -76,6 +77,10 @@ class PeerLink(ProvingLink):
             self.end.ended()
 
 
+GRACE = 10.0
+"""Seconds for which a relay that is up and not linked makes us unsure who is online."""
+
+
 class Peers:
     """Every other relay.
 
@@ -98,13 +103,16 @@ class Peers:
         secret: ClusterSecret,
     ) -> None:
         self.switch = switch
+        self._clock = context.clock
         self._identity = identity
         self._verifier = verifier
         self._told: list[MeshEnd] = []
         self._mesh: Mesh[MeshEnd] = Mesh(
             reactor, context, lambda name: PeerLink(context, identity, secret, self, name), self._changed
         )
+        self._up: dict[tuple[str, int], float] = {}  # relays that are up, and since when for us
         switch.forward = self._forward
+        switch.is_whole = self._is_whole
         switch.announcing.append(self)
 
     @property
@@ -121,6 +129,17 @@ class Peers:
     def keep(self, relay: str, place: tuple[str, int]) -> None:
         """There is a relay: have a link with it from now on (R4)."""
         self._mesh.keep(relay, place)
+
+    def listed(self, places: Iterable[tuple[str, int]]) -> None:
+        """The trackers say that relays are up at these places, ours among them."""
+        now = self._clock.seconds()
+        ours = (self._identity.place.host, self._identity.place.port)
+        self._up = {place: self._up.get(place, now) for place in places if place != ours}
+
+    def _is_whole(self) -> bool:
+        """Whether every relay that is up has told us its users, or has had its time to."""
+        since = self._clock.seconds() - GRACE
+        return not any(then > since for place, then in self._up.items() if place not in self._mesh.places())
 
     def answered(self, end: MeshEnd) -> None:
         """A link answered a ping."""
@@ -191,6 +210,8 @@ class Peers:
         """Another link leads to a relay now, or none does (R25)."""
         if end is None:
             self.switch.table.forget(relay)
+            for place in self._up.keys() - self._mesh.places():
+                self._up[place] = max(self._up[place], self._clock.seconds())
         elif end.view is not None:
             users, end.view = end.view, None
             for replaced in self.switch.table.learn(relay, users.values()):

@@ -119,6 +119,7 @@ class Relay:
 
     def _heard(self, components: list[ComponentHello]) -> None:
         self.upstream.managers([(one.ip_local, one.port) for one in components if one.type == "manager"])
+        self.peers.listed((one.ip_local, one.port) for one in components if one.type == "relay")
         self._check_ready()
 
     def _welcomed(self, relays: list[tuple[str, tuple[str, int]]]) -> None:

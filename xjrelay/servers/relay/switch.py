@@ -77,6 +77,8 @@ class Switch:
     Attributes:
         table: who is where.
         forward: carries a message to another relay, given its name; set by the mesh.
+        is_whole: whether every relay has told us its users, so that an unknown one is nowhere;
+            set by the mesh.
         announcing: who is told of sessions.
     """
 
@@ -94,6 +96,7 @@ class Switch:
         )
         self.announcing: list[Announcing] = []
         self.forward: Callable[[str, bytes, Origin], None] = _nowhere
+        self.is_whole: Callable[[], bool] = lambda: True
         self._random_bytes = random_bytes
         self._by_key: dict[str, UserSession] = {}
         self._detached = 0
@@ -204,11 +207,17 @@ class Switch:
         """
         found = self.table.find(origin.to)
         if found is None:
-            origin.sender.unreachable(origin)
+            self._nobody(origin)
         elif found.handle is not None:
             found.handle.take(frame, origin)
         else:
             self.forward(found.relay, frame, origin)
+
+    def _nobody(self, origin: Origin) -> None:
+        if self.is_whole():
+            origin.sender.unreachable(origin)
+        else:  # a relay that is up has not told us yet who is behind it
+            origin.sender.settled(origin, "failed", Code.NOT_NOW)
 
     def deliver(self, origin: Origin, frame: bytes) -> None:
         """A message from another relay: here, or back (R19, R20); never on to a third relay.
