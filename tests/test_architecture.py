@@ -143,6 +143,7 @@ class ImportTests(SynchronousTestCase):
             str(path.relative_to(ROOT))
             for path in sources()
             if path.name != "tap.py" and "system" not in path.relative_to(ROOT).parts
+            if path != ROOT / "xjrelay" / "client" / "tx.py"  # for an application that gives none
             if "twisted.internet.reactor" in set(imports(parse(path), "x"))
         ]
         self.assertEqual(breaches, [])

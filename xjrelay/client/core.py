@@ -1,0 +1,481 @@
+# SPDX-License-Identifier: MIT
+"""The client's side of each link without a link: bytes in, events out, frames to send beside them.
+
+One machine a kind of connection: :class:`TrackerCore`, :class:`ManagerCore`, :class:`RelayCore`, and
+:class:`ProbeCore` which only pings. Each is fed what arrives (:meth:`LinkCore.receive`) and asked what to
+write (:meth:`LinkCore.to_send`). Pings are answered here. Knows no framework, no clock and no counting:
+what is acknowledged is decided above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from xjrelay.client.model import Component, Message
+from xjrelay.security.scram import MECHANISM, ScramClient, ScramError, random_nonce
+from xjrelay.wire import codec, stanzas
+from xjrelay.wire.errors import RemoteError
+from xjrelay.wire.framing import LF, Framer
+from xjrelay.wire.grammar import Phase, check
+from xjrelay.wire.stanzas import Kind
+
+MAX_FRAME = 16 * 1024 * 1024
+"""What is accepted from a server we chose, in bytes: a roster of 10,000 is one frame."""
+
+MAX_STRANGE = 10
+"""Frames in a row that can't be understood before the link is given up."""
+
+_KNOWN = frozenset({"stanza", "from", "to", "body", "id", "type", "subject", "thread", "lang"})
+
+
+# -- events ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentsHeard:
+    """The tracker's array."""
+
+    components: tuple[Component, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProofWanted:
+    """The manager's SCRAM step: answer with :meth:`ManagerCore.prove` what ``derive`` returns.
+
+    Attributes:
+        derive: the client's last step; slow, to be called off the loop's thread. Raises ScramError.
+    """
+
+    derive: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The relay a manager gives, and the token that opens one session there.
+
+    Attributes:
+        host: empty when no relay is up.
+    """
+
+    host: str = ""
+    port: int = 0
+    name: str = ""
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """The login is through.
+
+    Attributes:
+        username: the registered spelling, where the manager said it.
+        code: 201 for an account just made, else 200.
+    """
+
+    username: str | None
+    code: int
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The outcome of a request outside a stanza, or of a hello or login that was refused."""
+
+    error: bool
+    code: int
+    msg: str
+    id: str | None
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class IqHeard:
+    """The outcome of an iq."""
+
+    iq: stanzas.Iq
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceHeard:
+    """A presence."""
+
+    presence: stanzas.Presence
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """The relay's welcome.
+
+    Attributes:
+        h: with ``resumed``, how many of our messages it has had.
+    """
+
+    relay: str
+    session: int
+    resume_key: str | None
+    resumed: bool
+    h: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHeard:
+    """A message from a user. Counted."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorHeard:
+    """The relay's error stanza: a message of ours reached nobody. Counted."""
+
+    id: str | None
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptHeard:
+    """Outcomes. Counted."""
+
+    receipt: stanzas.Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class AckHeard:
+    """The relay has had our first ``h`` messages."""
+
+    h: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ponged:
+    """The answer to a ping of ours."""
+
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Strange:
+    """Something we can't read, perhaps of a later version.
+
+    Attributes:
+        counted: it takes a number all the same.
+    """
+
+    why: str
+    counted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The link is of no more use. Nothing follows."""
+
+    why: str
+
+
+CoreEvent = (
+    ComponentsHeard
+    | ProofWanted
+    | LoggedIn
+    | Answered
+    | IqHeard
+    | PresenceHeard
+    | SessionOpened
+    | MessageHeard
+    | ErrorHeard
+    | ReceiptHeard
+    | AckHeard
+    | Ponged
+    | Strange
+    | Broken
+)
+
+
+# -- machines --------------------------------------------------------------------------------
+
+
+class LinkCore:
+    """What every link has: frames, grammar, pings.
+
+    Args:
+        phase: where the link begins.
+        max_frame: the longest frame accepted, in bytes.
+    """
+
+    def __init__(self, phase: Phase, max_frame: int = MAX_FRAME) -> None:
+        self.phase = phase
+        self._framer = Framer(max_frame, LF)
+        self._out: list[bytes] = []
+        self._strange = 0
+        self._broken = False
+
+    def receive(self, data: bytes) -> list[CoreEvent]:
+        """What the bytes mean, in order; after a :class:`Broken` nothing more."""
+        events: list[CoreEvent] = []
+        frames = [] if self._broken else self._framer.feed(data)
+        for frame in frames:
+            event = self._read(frame)
+            if event is None:
+                continue
+            events.append(event)
+            if isinstance(event, Broken):
+                break
+        else:
+            if self._framer.too_long and not self._broken:
+                events.append(self._break("a frame longer than any we accept"))
+        return events
+
+    def to_send(self) -> bytes:
+        """What is to be written now; each byte is given once."""
+        out, self._out = self._out, []
+        return b"".join(frame + LF for frame in out)
+
+    def say(self, value: stanzas.Stanza | dict[str, Any]) -> None:
+        """Queue a frame."""
+        self._out.append(codec.encode(value))
+
+    def say_frame(self, frame: bytes) -> None:
+        """Queue an encoded frame."""
+        self._out.append(frame)
+
+    def ping(self, ping_id: str | None = None) -> None:
+        """Queue a ping."""
+        self.say(stanzas.Ping(ping_id))
+
+    def _read(self, frame: bytes) -> CoreEvent | None:
+        kind: Kind | None = None
+        try:
+            value = codec.decode_value(frame)
+            if isinstance(value, list):
+                kind, value = Kind.COMPONENTS, {"components": value}
+            elif isinstance(value, dict):
+                kind = stanzas.classify(value)
+            else:
+                raise codec.BadFrame("a frame must hold a JSON object")
+            check(self.phase, kind)
+            event = self._heard(kind, value)
+        except RemoteError as error:
+            return self._odd(error.msg, kind)
+        self._strange = 0
+        return event
+
+    def _odd(self, why: str, kind: Kind | None) -> CoreEvent:
+        """Not ours to answer: an error said to an error would go on for ever."""
+        self._strange += 1
+        if self._strange >= MAX_STRANGE:
+            return self._break(f"too many frames that can't be understood, the last: {why}")
+        counted = self.phase is Phase.AT_RELAY_USER and kind in (Kind.MESSAGE, Kind.RECEIPT)
+        return Strange(why, counted)
+
+    def _break(self, why: str) -> Broken:
+        self._broken = True
+        return Broken(why)
+
+    def _heard(self, kind: Kind, value: dict[str, Any]) -> CoreEvent | None:
+        if kind is Kind.COMPONENTS:
+            return ComponentsHeard(tuple(_components(value["components"])))
+        stanza = stanzas.parse(kind, value)
+        if isinstance(stanza, stanzas.Ping):
+            self.say(stanzas.Pong(stanza.id))
+            return None
+        if isinstance(stanza, stanzas.Pong):
+            return Ponged(stanza.id)
+        return self._understood(stanza, value)
+
+    def _understood(self, stanza: stanzas.Stanza, value: dict[str, Any]) -> CoreEvent | None:
+        if isinstance(stanza, stanzas.Answer):
+            return _answered(stanza)
+        raise AssertionError(f"the grammar lets {stanza!r} through")  # a bug of ours, never the peer's
+
+
+class ProbeCore(LinkCore):
+    """Asks whoever listens whether it is alive."""
+
+    def __init__(self) -> None:
+        super().__init__(Phase.AT_TRACKER_OPEN)
+        self.ping("probe")
+
+
+class TrackerCore(LinkCore):
+    """Asks a tracker who is there (section 4)."""
+
+    def __init__(self, local: tuple[str, int]) -> None:
+        super().__init__(Phase.AT_TRACKER_OPEN)
+        self.say(_hello(local))
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in.
+
+    Attributes:
+        register: make the account first; the one time the password itself is sent.
+    """
+
+    username: str
+    password: str = field(repr=False)
+    resource: str = ""
+    register: bool = False
+
+
+class ManagerCore(LinkCore):
+    """Logs in at a manager, then asks and hears (section 6).
+
+    Args:
+        local: our address and port, for the hello.
+        login: as whom.
+        nonce: the source of SCRAM nonces.
+
+    Raises:
+        ScramError: the username or password holds a character SASLprep forbids.
+    """
+
+    def __init__(self, local: tuple[str, int], login: Login, nonce: Callable[[], str] = random_nonce) -> None:
+        super().__init__(Phase.AT_MANAGER_LOGIN)
+        self._login = login
+        self._proven = False
+        self.say(_hello(local))
+        if login.register:
+            self._scram = None
+            self.say(
+                stanzas.Auth(
+                    username=login.username, password=login.password, register=True, resource=login.resource
+                )
+            )
+        else:
+            self._scram = ScramClient(login.username, login.password, nonce)
+            self.say(
+                stanzas.Auth(
+                    mechanism=MECHANISM, data=self._scram.first(), replace=True, resource=login.resource
+                )
+            )
+        self._derived = False
+
+    def prove(self, proof: str) -> None:
+        """Queue the SCRAM step that a :class:`ProofWanted` asked for."""
+        self.say(stanzas.Auth(mechanism=MECHANISM, data=proof))
+
+    def _understood(self, stanza: stanzas.Stanza, value: dict[str, Any]) -> CoreEvent | None:
+        if isinstance(stanza, stanzas.Auth):
+            return self._scram_step(stanza.data or "")
+        if isinstance(stanza, stanzas.Answer) and self.phase is Phase.AT_MANAGER_LOGIN:
+            return self._outcome(stanza)
+        if isinstance(stanza, stanzas.Iq):
+            return IqHeard(stanza)
+        if isinstance(stanza, stanzas.Presence):
+            return PresenceHeard(stanza)
+        return super()._understood(stanza, value)
+
+    def _scram_step(self, data: str) -> CoreEvent | None:
+        scram = self._scram
+        if scram is None or self._proven:
+            return self._break("a SCRAM step that nobody asked for")
+        if not self._derived:
+            self._derived = True
+            return ProofWanted(lambda: scram.final(data))
+        try:
+            scram.finish(data)
+        except ScramError as error:
+            return self._break(str(error))
+        self._proven = True
+        return None
+
+    def _outcome(self, answer: stanzas.Answer) -> CoreEvent:
+        if answer.error:
+            return _answered(answer)
+        if self._scram is not None and not self._proven:
+            return self._break("the manager has not proved that it knows the password")
+        self.phase = Phase.AT_MANAGER_USER
+        return LoggedIn(answer.username, answer.code, _assignment(answer))
+
+
+class RelayCore(LinkCore):
+    """One connection of a session at a relay (section 7)."""
+
+    def __init__(self) -> None:
+        super().__init__(Phase.AT_RELAY_HELLO)
+
+    def open(self, username: str, token: str, resource: str) -> None:
+        """Queue the hello of a new session."""
+        self.say(stanzas.UserHello(username=username, token=token, resource=resource, ack=True))
+
+    def resume(self, username: str, key: str, h: int) -> None:
+        """Queue the hello that resumes a session.
+
+        Args:
+            h: how many of the relay's counted frames we have taken.
+        """
+        self.say(stanzas.UserHello(username=username, resume=key, h=h))
+
+    def acknowledge(self, h: int) -> None:
+        """Queue an acknowledgement."""
+        self.say(stanzas.Ack(h))
+
+    def _understood(self, stanza: stanzas.Stanza, value: dict[str, Any]) -> CoreEvent | None:
+        if isinstance(stanza, stanzas.UserWelcome):
+            self.phase = Phase.AT_RELAY_USER
+            return SessionOpened(
+                stanza.relay_username, stanza.session, stanza.resume_key, stanza.resumed, stanza.h or 0
+            )
+        if isinstance(stanza, stanzas.Message):
+            return _message(stanza, value)
+        if isinstance(stanza, stanzas.Receipt):
+            return ReceiptHeard(stanza)
+        if isinstance(stanza, stanzas.Ack):
+            return AckHeard(stanza.h)
+        return super()._understood(stanza, value)
+
+
+# -- from stanzas to values ------------------------------------------------------------------
+
+
+def _hello(local: tuple[str, int]) -> stanzas.ComponentHello:
+    host, port = local
+    return stanzas.ComponentHello(ip_local=host or "0.0.0.0", port=port, type="client", is_private=True)
+
+
+def _components(listed: list[Any]) -> list[Component]:
+    """Those of the array that have what is needed to dial them."""
+    found = []
+    for one in listed:
+        if not isinstance(one, dict):
+            continue
+        kind, host, port = one.get("type"), one.get("ip_local"), one.get("port")
+        name = one.get("name")
+        if isinstance(kind, str) and isinstance(host, str) and type(port) is int and 0 < port < 65536:
+            private = bool(one.get("is_private"))
+            found.append(Component(kind, host, port, private, name if isinstance(name, str) else None))
+    return found
+
+
+def _assignment(answer: stanzas.Answer) -> Assignment:
+    """The first relay of ``component`` that can be dialled, with the token."""
+    for one in answer.component or []:
+        host, port, name = one.get("ip_local"), one.get("port"), one.get("username")
+        if isinstance(host, str) and type(port) is int and answer.token:
+            return Assignment(host, port, name if isinstance(name, str) else "", answer.token)
+    return Assignment()
+
+
+def _answered(answer: stanzas.Answer) -> Answered:
+    return Answered(answer.error, answer.code, answer.msg, answer.id, _assignment(answer))
+
+
+def _message(stanza: stanzas.Message, value: dict[str, Any]) -> MessageHeard | ErrorHeard:
+    if stanza.error and stanza.from_ == "relay":  # a reserved name, so no user can say this
+        return ErrorHeard(stanza.id, stanza.code or 0, stanza.body or "")
+    return MessageHeard(
+        Message(
+            from_=stanza.from_ or "",
+            to=stanza.to,
+            body=stanza.body or "",
+            id=stanza.id,
+            type=stanza.type or "chat",
+            subject=stanza.subject,
+            thread=stanza.thread,
+            lang=stanza.lang,
+            extra={key: item for key, item in value.items() if key not in _KNOWN},
+        )
+    )

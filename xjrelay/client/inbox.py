@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""What has been heard from the relay, counted: what to acknowledge, and what was had before.
+
+The relay numbers its messages, error stanzas and receipts a session, and an acknowledgement names the
+first n of them (protocol, section 8). A message counts as taken when the application has it, everything
+else at once; so ``h`` stops before the oldest message the application hasn't taken.
+
+On a resumption the relay sends again what was not acknowledged. What of it is already here is known by
+number, and passed over. In a new session it is known by the message's id.
+
+Pure: no framework, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from xjrelay.client.model import Message, user_key
+
+REMEMBERED_IDS = 10_000
+"""Ids remembered a sender."""
+
+REMEMBERED_SENDERS = 1_000
+"""Senders of whom ids are remembered; the one not heard for longest is forgotten first."""
+
+
+class SeenIds:
+    """The ids had of each sender, bounded both ways."""
+
+    def __init__(self, ids: int = REMEMBERED_IDS, senders: int = REMEMBERED_SENDERS) -> None:
+        self._max_ids = ids
+        self._max_senders = senders
+        self._senders: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
+
+    def add(self, sender: str, message_id: str) -> bool:
+        """Remember an id; false when it was had before."""
+        ids = self._senders.setdefault(sender, OrderedDict())
+        self._senders.move_to_end(sender)
+        if len(self._senders) > self._max_senders:
+            self._senders.popitem(last=False)
+        if message_id in ids:
+            return False
+        ids[message_id] = None
+        if len(ids) > self._max_ids:
+            ids.popitem(last=False)
+        return True
+
+
+class Arrival:
+    """A message on its way to the application, with the numbers it had in this session."""
+
+    __slots__ = ("message", "numbers")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.numbers: list[int] = []
+
+
+class Inbox:
+    """The relay's numbers of one user, over all its sessions.
+
+    Attributes:
+        received: counted frames heard in this session.
+    """
+
+    def __init__(self, seen: SeenIds | None = None) -> None:
+        self._seen = seen or SeenIds()
+        self.received = 0
+        self._skip = 0  # counted frames that a resumption sends again and we have
+        self._resume_from = 0
+        self._outstanding: deque[int] = deque()  # numbers of messages not taken, rising
+        self._done: set[int] = set()  # those of them that are, behind one that isn't
+        self._untaken: set[Arrival] = set()
+        self._queued: dict[tuple[str, str], Arrival] = {}  # those of them with an id
+
+    @property
+    def h(self) -> int:
+        """How many of the relay's frames may be acknowledged."""
+        return self._outstanding[0] - 1 if self._outstanding else self.received
+
+    def opened(self) -> None:
+        """A new session: numbers start again, and what waits for the application has none."""
+        self.received = self._skip = 0
+        self._outstanding.clear()
+        self._done.clear()
+        for arrival in self._untaken:
+            arrival.numbers.clear()
+
+    def resuming(self) -> int:
+        """The ``h`` to say in a hello that resumes."""
+        self._resume_from = self.h
+        return self._resume_from
+
+    def resumed(self) -> int:
+        """The relay took that hello: it now sends everything after its ``h``, which is returned, again."""
+        self._skip = self.received - self._resume_from
+        return self._resume_from
+
+    def count(self) -> bool:
+        """A counted frame came; false when it was had before the connection was lost."""
+        if self._skip:
+            self._skip -= 1
+            return False
+        self.received += 1
+        return True
+
+    def arrive(self, message: Message) -> Arrival | None:
+        """The message of the frame just counted; None when the application has or will get it already."""
+        sender = user_key(message.from_)
+        if message.id is not None and not self._seen.add(sender, message.id):
+            queued = self._queued.get((sender, message.id))
+            if queued is not None:
+                self._await(queued)
+            return None
+        arrival = Arrival(message)
+        self._untaken.add(arrival)
+        if message.id is not None:
+            self._queued[sender, message.id] = arrival
+        self._await(arrival)
+        return arrival
+
+    def taken(self, arrival: Arrival) -> None:
+        """The application has it."""
+        message = arrival.message
+        self._untaken.discard(arrival)
+        if message.id is not None:
+            self._queued.pop((user_key(message.from_), message.id), None)
+        self._done.update(number for number in arrival.numbers if number in self._outstanding)
+        arrival.numbers.clear()
+        while self._outstanding and self._outstanding[0] in self._done:
+            self._done.discard(self._outstanding.popleft())
+
+    def _await(self, arrival: Arrival) -> None:
+        arrival.numbers.append(self.received)
+        self._outstanding.append(self.received)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""The values an application sees. Plain and frozen; imports only the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from xjrelay.wire import address
+
+LinkName = Literal["tracker", "manager", "relay"]
+Status = Literal["delivered", "stored", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message from another user (protocol, section 7).
+
+    Attributes:
+        from_: the sender as the relay vouches for it, ``username`` or ``username/resource``.
+        body: the text; empty where a message carries none.
+        type: ``chat`` unless said otherwise.
+        extra: the keys this library doesn't know, as they came.
+    """
+
+    from_: str
+    to: str
+    body: str = ""
+    id: str | None = None
+    type: str = "chat"
+    subject: str | None = None
+    thread: str | None = None
+    lang: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a sent message (protocol, section 8).
+
+    Attributes:
+        id: the message's.
+        status: ``delivered``: the recipient's application has it (or, if its session doesn't
+            acknowledge, it was written there). ``stored``: on disk in its mailbox. ``failed``: see ``code``.
+        code: for ``failed``: 404 no such user or not online, 507 the mailbox is full, 503 no outcome
+            within the time given (it may still have arrived); another code is the relay's refusal.
+    """
+
+    id: str
+    status: Status
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One line of the roster (protocol, section 6).
+
+    Attributes:
+        username: the contact's registered spelling.
+        name: what the user calls it; None when nothing was given.
+        subscription: ``to`` or ``both``.
+    """
+
+    username: str
+    name: str | None = None
+    subscription: str = "to"
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How another user is (protocol, section 6).
+
+    Attributes:
+        updated_at: when the bio was set, milliseconds since 1970.
+        directed: it came for a question, not for a subscription.
+    """
+
+    username: str
+    online: bool
+    bio: str | None = None
+    show: str | None = None
+    status: str | None = None
+    updated_at: int | None = None
+    directed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A manager or relay as a tracker lists it (protocol, section 4)."""
+
+    type: str
+    host: str
+    port: int
+    is_private: bool = False
+    name: str | None = None
+
+
+# -- events besides Message and Presence -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RosterChange:
+    """The roster is no longer what it was.
+
+    Attributes:
+        contact: as it is now, or was when ``removed``.
+        removed: it is no longer in the roster.
+        by_other: the other side's doing, not this user's.
+    """
+
+    contact: Contact
+    removed: bool = False
+    by_other: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """One of the links came up or went down; the library brings it back by itself.
+
+    Attributes:
+        detail: who is at the other end, or why it went.
+    """
+
+    link: LinkName
+    up: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """A tracker's answer: who is there."""
+
+    components: tuple[Component, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a server said that answers nothing the library asked."""
+
+    link: LinkName
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The application read too slowly and this many events, no messages among them, were left out.
+
+    What they told is in ``client.roster`` and ``client.presence`` all the same.
+    """
+
+    count: int
+
+
+Event = Message | Presence | RosterChange | LinkState | Components | Notice | Missed
+
+
+def user_key(text: str) -> str:
+    """What makes two spellings one user: the username's key, or the text itself when it is none."""
+    try:
+        return address.key(text.partition("/")[0])
+    except address.InvalidAddress:
+        return text

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: MIT
+"""The user's session at a relay: opened, resumed, opened elsewhere (protocol, sections 7 and 8; U5, U14).
+
+A lost connection is first resumed at the same relay, which costs nothing and doubles nothing. Where that
+fails, the manager gives a relay, and what has no outcome is sent again there with the same ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from xjrelay.client.channel import Channel
+from xjrelay.client.core import (
+    AckHeard,
+    Answered,
+    Assignment,
+    CoreEvent,
+    ErrorHeard,
+    MessageHeard,
+    ReceiptHeard,
+    RelayCore,
+    SessionOpened,
+    Strange,
+)
+from xjrelay.client.errors import ClientError, NoRelay, Refused
+from xjrelay.client.inbox import Inbox
+from xjrelay.client.model import LinkState, Message, Notice, Receipt, Status
+from xjrelay.client.network import Backoff, Cancellable, Network, Promise
+from xjrelay.client.outbox import Entry, Outbox
+from xjrelay.client.stream import Stream
+from xjrelay.client.target import Place
+
+_COUNTED = (MessageHeard, ErrorHeard, ReceiptHeard, Strange)
+
+ACK_EVERY = 100
+ACK_WITHIN = 0.2
+"""An acknowledgement goes out after this many messages, or this many seconds."""
+
+AGAIN_FIRST = 0.25
+AGAIN_FACTOR = 1.6
+AGAIN_CEILING = 5.0
+"""Pauses before a message answered "not now" goes out again, seconds, with full jitter."""
+
+
+class Manager(Protocol):
+    """What of the manager's side is needed here."""
+
+    username: str
+
+    async def assignment(self) -> Assignment:
+        """The relay to use and a token for it."""
+
+
+class RelaySide:
+    """Keeps one session alive, and what is under way in it.
+
+    Args:
+        network: the framework.
+        manager: gives relays.
+        resource: the device.
+        stream: where messages go.
+
+    Attributes:
+        relay: the name of the relay we are at, once we are.
+    """
+
+    def __init__(self, network: Network, manager: Manager, resource: str, stream: Stream) -> None:
+        self.relay = ""
+        self.inbox = Inbox()
+        self.outbox = Outbox(self._pause_before)
+        self._network = network
+        self._manager = manager
+        self._resource = resource
+        self._stream = stream
+        self._channel: Channel[RelayCore] | None = None
+        self._welcome: Promise[SessionOpened] | None = None
+        self._told_up = False
+        self._welcomed = False  # the hello under way was answered with a welcome
+        self._place: Place | None = None
+        self._resume_key: str | None = None
+        self._acked = 0
+        self._ack_timer: Cancellable | None = None
+        self._retry_timer: Cancellable | None = None
+        self._backoff = Backoff(network)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a session is open at this moment."""
+        return self._channel is not None and self._channel.is_open and self._welcome is None
+
+    # -- the session -------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """One try: resume where we were, else a session at the relay the manager gives.
+
+        Raises:
+            NoRelay: none is up, or it doesn't answer.
+            ClientError: the manager gave none, or the relay refused.
+        """
+        if not await self._resume():
+            await self._open_new()
+        self._backoff.reset()
+        self._told_up = True
+        self._stream.put(LinkState("relay", True, self.relay))
+
+    async def keep(self) -> None:
+        """Open again whenever the connection is lost, until the task is cancelled."""
+        while True:
+            if self._channel is not None and self._told_up:
+                await self._channel.gone.wait()
+                self._told_up = False
+                self._stream.put(LinkState("relay", False, self._channel.why or ""))
+            await self._backoff.wait()
+            try:
+                await self.open()
+            except ClientError as error:
+                self._network.log("no relay yet: {why}", why=str(error))
+
+    async def _resume(self) -> bool:
+        key, self._resume_key = self._resume_key, None
+        if key is None or self._place is None:
+            return False
+
+        def hello(core: RelayCore) -> None:
+            core.resume(self._manager.username, key, self.inbox.resuming())
+
+        try:
+            await self._hello(self._place, hello)
+        except Refused:
+            return False
+        except ClientError as error:
+            if not self._welcomed:
+                self._resume_key = key  # not spent: the relay may be back in a moment
+            self._network.log("not resumed: {why}", why=str(error))
+            return False
+        return True
+
+    async def _open_new(self) -> None:
+        assigned = await self._manager.assignment()
+        if not assigned.host:
+            raise NoRelay("no relay is up: is one running?")
+        place = Place(assigned.host, assigned.port)
+
+        def hello(core: RelayCore) -> None:
+            core.open(self._manager.username, assigned.token, self._resource)
+
+        try:
+            await self._hello(place, hello)
+        except Refused:
+            raise
+        except ClientError as error:
+            raise NoRelay(str(error)) from error
+        self._place = place
+
+    async def _hello(self, place: Place, hello: Callable[[RelayCore], None]) -> None:
+        def build(local: tuple[str, int]) -> RelayCore:
+            core = RelayCore()
+            hello(core)
+            return core
+
+        self._welcomed = False
+        self._welcome = Promise(self._network)
+        channel: Channel[RelayCore] = Channel(self._network, "relay", self._heard)
+        self._channel = channel
+        try:
+            await channel.open(place, build)
+            await channel.answer(self._welcome)
+        finally:
+            self._welcome = None
+        self._pump()
+        self._owe_ack()
+
+    def _opened(self, welcome: SessionOpened) -> None:
+        """At once, not when the waiting coroutine runs: messages may follow in the same read."""
+        self._welcomed = True
+        self.relay = welcome.relay
+        self._resume_key = welcome.resume_key
+        now = self._network.seconds()
+        if not welcome.resumed:
+            self.inbox.opened()
+            self.outbox.opened(now)
+            self._acked = 0
+        else:
+            self._acked = self.inbox.resumed()
+            if not self.outbox.resumed(welcome.h, now):
+                self._give_up_session("the relay says it has had what we never sent")
+                return
+        if self._welcome is not None:
+            self._welcome.settle(welcome)
+
+    def _give_up_session(self, why: str) -> None:
+        self._resume_key = None
+        if self._channel is not None:
+            self._channel.close(why)
+
+    def close(self) -> None:
+        """Acknowledge what was taken, and leave; what has no outcome is told so."""
+        self._acknowledge()
+        for timer in (self._ack_timer, self._retry_timer):
+            if timer is not None:
+                timer.cancel()
+        if self._channel is not None:
+            self._channel.close("closed")
+
+    # -- sending -----------------------------------------------------------------------------
+
+    async def send(self, value: dict[str, Any], frame: bytes, pair: str, timeout: float) -> Receipt:
+        """A message, until its outcome.
+
+        Args:
+            value: the stanza, with its id.
+            frame: the same, encoded.
+            pair: the recipient's key.
+            timeout: seconds to an outcome; then ``failed`` 503.
+
+        Raises:
+            OutboxFull, BadMessage: it was not taken.
+            Disconnected: the client was closed.
+        """
+        ticket: Promise[Receipt] = Promise(self._network)
+        entry = Entry(value, frame, pair, ticket.settle)
+        self.outbox.add(entry)
+        deadline = self._network.call_later(timeout, lambda: self._late(entry))
+
+        def settled(outcome: Receipt | ClientError) -> None:
+            deadline.cancel()
+            ticket.settle(outcome)
+
+        entry.on_settled = settled
+        self._pump()
+        return await ticket.wait()
+
+    def abandon(self, error: ClientError) -> None:
+        """The client is over: every message without an outcome ends with ``error``."""
+        for entry in self.outbox.abandon():
+            entry.on_settled(error)
+
+    def _late(self, entry: Entry) -> None:
+        self.outbox.give_up(entry, self._network.seconds())
+        self._schedule_retry()
+
+    def _pump(self) -> None:
+        """Write what may be written."""
+        channel = self._channel
+        if not self.is_up or channel is None:
+            return
+        for frame in self.outbox.take():
+            channel.core.say_frame(frame)
+        channel.flush()
+        self._schedule_retry()
+
+    def _schedule_retry(self) -> None:
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+            self._retry_timer = None
+        due = self.outbox.retry_at()
+        if due is not None:
+            self._retry_timer = self._network.call_later(max(0.0, due - self._network.seconds()), self._retry)
+
+    def _retry(self) -> None:
+        self._retry_timer = None
+        self.outbox.retry(self._network.seconds())
+        if self.is_up:
+            self._pump()
+        else:
+            self._schedule_retry()
+
+    def _pause_before(self, tries: int) -> float:
+        ceiling = min(AGAIN_FIRST * AGAIN_FACTOR ** min(tries, 20), AGAIN_CEILING)
+        return self._network.random.uniform(0, ceiling)
+
+    # -- hearing -----------------------------------------------------------------------------
+
+    def _heard(self, event: CoreEvent) -> None:
+        if isinstance(event, SessionOpened):
+            self._opened(event)
+        elif isinstance(event, Answered):
+            self._answered(event)
+        elif isinstance(event, AckHeard):
+            if not self.outbox.acknowledged(event.h):
+                self._give_up_session("the relay acknowledged what we never sent")
+        else:
+            self._counted(event)
+
+    def _counted(self, event: CoreEvent) -> None:
+        if isinstance(event, Strange) and not event.counted:
+            return
+        if not isinstance(event, _COUNTED) or not self.inbox.count():
+            return
+        if isinstance(event, MessageHeard):
+            self._message(event.message)
+        elif isinstance(event, ErrorHeard):
+            self._settle([event.id or ""], "failed", event.code, event.text)
+        elif isinstance(event, ReceiptHeard):
+            self._settle(event.receipt.ids, event.receipt.status, event.receipt.code, "")
+        self._owe_ack()
+
+    def _message(self, message: Message) -> None:
+        arrival = self.inbox.arrive(message)
+        if arrival is None:
+            return
+
+        def taken() -> None:
+            self.inbox.taken(arrival)
+            self._owe_ack()
+
+        self._stream.put_message(message, taken)
+        if self._stream.full and self._channel is not None:
+            self._channel.pause()
+
+    def room(self) -> None:
+        """The application has caught up."""
+        if self._channel is not None:
+            self._channel.resume()
+
+    def _settle(self, ids: list[str], status: Status, code: int | None, text: str) -> None:
+        now = self._network.seconds()
+        for message_id in ids:
+            if not self.outbox.settle(message_id, status, code, now) and status == "failed" and text:
+                self._stream.put(Notice("relay", code or 0, text))
+        self._pump()
+
+    def _answered(self, answer: Answered) -> None:
+        if self._welcome is not None and not self._welcome.settled:
+            self._welcome.settle(Refused(answer.code, answer.msg))
+            return
+        now = self._network.seconds()
+        if answer.id is None and answer.code == 413:
+            self.outbox.too_large(now)
+        elif answer.id is None or not self.outbox.refused(answer.id, answer.code, now):
+            self._stream.put(Notice("relay", answer.code, answer.msg))
+        self._pump()
+
+    # -- acknowledging -----------------------------------------------------------------------
+
+    def _owe_ack(self) -> None:
+        if self.inbox.h - self._acked >= ACK_EVERY:
+            self._acknowledge()
+        elif self._ack_timer is None and self.inbox.h > self._acked:
+            self._ack_timer = self._network.call_later(ACK_WITHIN, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+            self._ack_timer = None
+        h = self.inbox.h
+        if self.is_up and self._channel is not None and h > self._acked:
+            self._acked = h
+            self._channel.core.acknowledge(h)
+            self._channel.flush()

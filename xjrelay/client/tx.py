@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: MIT
+"""The client library for Twisted: everything returns a Deferred, which can be awaited too.
+
+    client = await connect("xj://127.0.0.1:5000", "esa", password)
+    receipt = await client.send("fajar", "halo")
+    async for message in client.messages():
+        print(message.from_, message.body)
+
+The reactor is an argument; only where none is given is the global one taken. Must not import asyncio or
+:mod:`xjrelay.client.aio`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from typing import Any, TypeVar, cast
+
+import txaio
+import txaio.tx
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
+from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError, TimeoutError
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IReactorPluggableNameResolver,
+    IReactorTCP,
+    IReactorThreads,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xjrelay.client.core import Login
+from xjrelay.client.model import Contact, Event, Message, Presence, Receipt
+from xjrelay.client.network import Cancellable, Connection, DialError, Receiver
+from xjrelay.client.session import SEND_TIMEOUT, Session, Settings
+from xjrelay.client.target import trackers
+
+_log = Logger()
+
+T = TypeVar("T")
+
+
+class IClientReactor(IReactorTCP, IReactorTime):
+    """What the client needs of a reactor: connections and time; threads are used where it has them."""
+
+
+def connect(
+    url: str,
+    username: str,
+    password: str,
+    *,
+    register: bool = False,
+    resource: str = "",
+    settings: Settings | None = None,
+    reactor: IClientReactor | None = None,
+    rng: random.Random | None = None,
+) -> Deferred[Client]:
+    """Log in, or register first, and be online.
+
+    Args:
+        url: the trackers: ``xj://host:port``, several with commas.
+        username: as whom.
+        password: kept in memory to log in again; only with ``register`` is it sent, otherwise proven.
+        register: make the account.
+        resource: the name of this device; the same user and resource logged in twice ends the older.
+        settings: what to leave out.
+        reactor: the global one when absent.
+        rng: jitter and message ids.
+
+    Returns:
+        A Deferred that fires with the :class:`Client`, or fails with a
+        :class:`~xjrelay.client.errors.ClientError`.
+    """
+
+    async def connecting() -> Client:
+        network = TwistedNetwork(_reactor_or_global(reactor), rng or random.Random())
+        session = Session(network, trackers(url), Login(username, password, resource, register), settings)
+        await session.start()
+        return Client(session)
+
+    return Deferred.fromCoroutine(connecting())
+
+
+class Client:
+    """One user, online. Made by :func:`connect`.
+
+    Attributes:
+        roster: the contacts, and how to change them.
+        presence: how others are, and how to say how we are.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.roster = Roster(session)
+        self.presence = PresenceBoard(session)
+
+    def __repr__(self) -> str:
+        return f"<Client {self.username}>"
+
+    @property
+    def username(self) -> str:
+        """The registered spelling."""
+        return self._session.username
+
+    @property
+    def relay(self) -> str:
+        """The name of the relay we are at."""
+        return self._session.relay
+
+    def send(self, to: str, body: str, *, timeout: float = SEND_TIMEOUT, **keys: Any) -> Deferred[Receipt]:
+        """Send a message; fires with its outcome. See :meth:`Session.send` for the keys and the failures."""
+        return Deferred.fromCoroutine(self._session.send(to, body, timeout=timeout, **keys))
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Every message, until the client is closed."""
+        return self._session.messages()
+
+    def events(self) -> AsyncIterator[Event]:
+        """Everything that happens, messages included; one stream with :meth:`messages`."""
+        return self._session.events()
+
+    def close(self) -> Deferred[None]:
+        """Log out and close; fires when that is done."""
+        return Deferred.fromCoroutine(self._session.close())
+
+
+class Roster:
+    """The contacts: iterate, :meth:`get`, ``in``; changed by what returns a Deferred."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __iter__(self) -> Iterator[Contact]:
+        return iter(self._session.contacts)
+
+    def __len__(self) -> int:
+        return len(self._session.contacts)
+
+    def __contains__(self, user: str) -> bool:
+        return user in self._session.contacts
+
+    def get(self, user: str) -> Contact | None:
+        """A contact by any spelling of its name."""
+        return self._session.contacts.get(user)
+
+    def refresh(self) -> Deferred[list[Contact]]:
+        """The roster, asked anew (U7)."""
+        return Deferred.fromCoroutine(self._session.get_roster())
+
+    def add(self, user: str, name: str | None = None) -> Deferred[Contact]:
+        """Add a contact (U8); fails with Refused 404 where there is no such user."""
+        return Deferred.fromCoroutine(self._session.add(user, name))
+
+    def rename(self, user: str, name: str) -> Deferred[Contact]:
+        """Call a contact something else (U9)."""
+        return Deferred.fromCoroutine(self._session.add(user, name))
+
+    def remove(self, user: str) -> Deferred[None]:
+        """Remove a contact (U10)."""
+        return Deferred.fromCoroutine(self._session.remove(user))
+
+
+class PresenceBoard:
+    """How others are, as last heard: iterate, :meth:`get`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __iter__(self) -> Iterator[Presence]:
+        return iter(self._session.presences)
+
+    def __len__(self) -> int:
+        return len(self._session.presences)
+
+    def get(self, user: str) -> Presence | None:
+        """A user's, by any spelling of its name."""
+        return self._session.presences.get(user)
+
+    def set(
+        self, *, bio: str | None = None, show: str | None = None, status: str | None = None
+    ) -> Deferred[None]:
+        """Say how we are (U12). See :meth:`Session.set_presence`."""
+        return Deferred.fromCoroutine(self._session.set_presence(bio=bio, show=show, status=status))
+
+    def ask(self, user: str) -> Deferred[Presence]:
+        """How another user is, contact or not (U11); fails with Refused 404 where there is none."""
+        return Deferred.fromCoroutine(self._session.ask(user))
+
+
+# -- the framework ---------------------------------------------------------------------------
+
+
+class TwistedNetwork:
+    """Twisted, as :class:`xjrelay.client.network.Network` wants it.
+
+    Args:
+        reactor: connects and tells the time.
+        rng: jitter and message ids.
+    """
+
+    def __init__(self, reactor: IClientReactor, rng: random.Random) -> None:
+        # Only futures are taken from it, and those need no loop.
+        self.txaio: Any = txaio.tx.with_config()
+        self.random = rng
+        self._reactor = reactor
+
+    def seconds(self) -> float:
+        """The reactor's time."""
+        return self._reactor.seconds()
+
+    def call_later(self, delay: float, call: Callable[[], object]) -> Cancellable:
+        """A timer of the reactor."""
+        return _Timer(self._reactor.callLater(max(0.0, delay), call))
+
+    def dial(self, host: str, port: int, receiver: Receiver, timeout: float) -> Awaitable[Connection]:
+        """Connect; names are resolved by the reactor where it can."""
+        return Deferred.fromCoroutine(self._dial(host, port, receiver, timeout))
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Cancellable:
+        """Run in the background."""
+        deferred = Deferred.fromCoroutine(coroutine)
+        deferred.addErrback(_unless_cancelled)
+        return deferred
+
+    def compute(self, work: Callable[[], T]) -> Awaitable[T]:
+        """Run in the reactor's thread pool; at once where it has none, as a fake one."""
+        if IReactorThreads.providedBy(self._reactor):
+            threads = cast(IReactorThreads, self._reactor)
+            return deferToThreadPool(threads, threads.getThreadPool(), work)
+        try:
+            return succeed(work())
+        except Exception as error:
+            failed: Deferred[T] = Deferred()
+            failed.errback(error)
+            return failed
+
+    def log(self, text: str, **fields: object) -> None:
+        """A line of Twisted's log."""
+        _log.info(text, **fields)
+
+    async def _dial(self, host: str, port: int, receiver: Receiver, timeout: float) -> Connection:
+        factory = Factory.forProtocol(lambda: _Stream(receiver))
+        factory.noisy = False
+        try:
+            protocol = await self._endpoint(host, port, timeout).connect(factory)
+        except (ConnectError, OSError) as error:
+            raise DialError(_reason(error)) from error
+        assert isinstance(protocol, _Stream)
+        return protocol
+
+    def _endpoint(self, host: str, port: int, timeout: float) -> IStreamClientEndpoint:
+        if IReactorPluggableNameResolver.providedBy(self._reactor):
+            return HostnameEndpoint(self._reactor, host, port, timeout)
+        return TCP4ClientEndpoint(self._reactor, host, port, int(timeout))
+
+
+class _Timer:
+    """A delayed call that may be cancelled at any time."""
+
+    def __init__(self, call: IDelayedCall) -> None:
+        self._call = call
+
+    def cancel(self) -> None:
+        """Call it off, unless it has been called."""
+        if self._call.active():
+            self._call.cancel()
+
+
+class _Stream(Protocol):
+    """A TCP connection as the session's connection."""
+
+    transport: Any
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def connectionMade(self) -> None:
+        """Without NODELAY two small writes and an answer take 40 ms longer."""
+        if hasattr(self.transport, "setTcpNoDelay"):
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes arrived."""
+        self._receiver.received(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        self._receiver.lost(reason.getErrorMessage().rstrip("."))
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        self.transport.write(data)
+
+    def close(self) -> None:
+        """Send what was written, then close."""
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.transport.abortConnection()
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Read on."""
+        self.transport.resumeProducing()
+
+    def local(self) -> tuple[str, int]:
+        """Our end."""
+        host = self.transport.getHost()
+        return str(getattr(host, "host", "")), int(getattr(host, "port", 0))
+
+
+def _reason(error: Exception) -> str:
+    """A few words; none where somebody refused, which the sentence around says already."""
+    if isinstance(error, ConnectionRefusedError):
+        return ""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, DNSLookupError):
+        return "no such host"
+    return str(error).rstrip(".").lower()
+
+
+def _unless_cancelled(failure: Failure) -> None:
+    if not failure.check(CancelledError):
+        _log.failure("a task of the client broke", failure)
+
+
+def _reactor_or_global(reactor: IClientReactor | None) -> IClientReactor:
+    if reactor is not None:
+        return reactor
+    from twisted.internet import reactor as installed  # noqa: PLC0415  # importing it installs it
+
+    return cast(IClientReactor, installed)
