@@ -414,7 +414,7 @@ class Activity(Stanza):
 
     from_: AddressText
     to: AddressText
-    activity: Literal["message from another relay"] = "message from another relay"
+    activity: Literal["message from another relay"]  # no default: what names a stanza is never left out
     success: int | None = None
     error: int | None = None
     id: Id | None = None

@@ -12,7 +12,7 @@ A link that stands by while another with the same relay is in use keeps what it 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 from typing import Protocol as Seam
 
 from twisted.logger import Logger
@@ -44,6 +44,9 @@ _log = Logger()
 
 MAX_IN_FLIGHT = 20_000
 """Messages with an id that may be on their way over one link; above it they fail with 503."""
+
+CROSSED: Final = "message from another relay"
+"""What an outcome says it is about; the original's words."""
 
 _LONGEST = 12
 """Bytes that one character may take in JSON: two escapes, for one outside the basic plane."""
@@ -269,7 +272,7 @@ class MeshEnd:
     def written(self, origin: Origin) -> None:
         """Told where the message has an id to be known by."""
         if origin.id is not None:
-            self._link.send(Activity(origin.from_, origin.to, success=1, id=origin.id))
+            self._link.send(Activity(origin.from_, origin.to, CROSSED, success=1, id=origin.id))
 
     def settled(self, origin: Origin, status: str, code: int | None = None) -> None:
         """Told in a receipt; a failure without an id as R20's error."""
@@ -280,7 +283,7 @@ class MeshEnd:
 
     def unreachable(self, origin: Origin) -> None:
         """R20: the recipient has just gone."""
-        self._link.send(Activity(origin.from_, origin.to, error=1, id=origin.id))
+        self._link.send(Activity(origin.from_, origin.to, CROSSED, error=1, id=origin.id))
 
     def _write_receipt(self, receipt: delivery.Receipt[str]) -> None:
         self._link.send(Receipt(receipt.sender, receipt.ids, receipt.status, receipt.code))  # type: ignore[arg-type]

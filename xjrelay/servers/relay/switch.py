@@ -164,9 +164,10 @@ class Switch:
 
     def end_all(self, reason: CloseReason) -> None:
         """Every session is over."""
-        for route in self.table.local():
-            assert route.handle is not None
-            self.end(route.handle, reason)
+        with gathered(self.context.batch):
+            for route in self.table.local():
+                assert route.handle is not None
+                self.end(route.handle, reason)
 
     def revoke(self, username: str, number: int, resource: str | None, reason: str) -> None:
         """The manager ends an account's sessions up to a number, of one device or of all."""
