@@ -140,6 +140,22 @@ class ReceiptTests(Delivery):
         self.assertEqual(outcomes(desk), [receipt("Esa/desk", "delivered", "2")])
 
 
+class LongIdTests(Delivery):
+    """Receipts stay within a frame, whatever the ids."""
+
+    settings = RelaySettings()
+
+    def test_ids_that_take_most_room_never_make_a_frame_too_long(self) -> None:
+        esa, _ = self.acked(self.one, "Esa")
+        fajar, _ = self.acked(self.two, "Fajar")
+        ids = [f"{number:03}\x80\x81\x82" + "\U0001f600" * 58 for number in range(300)]
+        for one in ids:
+            esa.say(message("Fajar", "x", id=one))
+        fajar.say(ack(300))
+        self.assertEqual([one for frame in outcomes(esa) for one in frame["ids"]], ids)
+        self.assertEqual(self.one.peers.linked, ["relay2"])
+
+
 class CountingTests(Delivery):
     """Both sides' counts."""
 

@@ -125,7 +125,7 @@ class MeshEnd:
         self._link = link
         self._mesh = mesh
         self._in_flight: dict[tuple[str, str], Origin] = {}
-        self._outcomes: Outcomes[str] = Outcomes(link.context.batch, self._write_receipt)
+        self._outcomes: Outcomes[str] = Outcomes(link.context, self._write_receipt)
 
     # -- the handshake's end -----------------------------------------------------------------
 

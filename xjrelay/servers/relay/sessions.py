@@ -33,6 +33,9 @@ NOBODY = "User not found or User not online"
 REPORT_AFTER = 0.2
 """Seconds after which a session hears, at the latest, how many of its messages have been taken."""
 
+LONGEST_ID = 800
+"""Bytes that one id may take in a receipt: 64 characters outside the basic plane, escaped."""
+
 Who = TypeVar("Who", bound=Hashable)
 
 
@@ -97,14 +100,14 @@ class Outcomes(Generic[Who]):
     """Gathers receipts while a read is worked through, and writes each once at its end.
 
     Args:
-        batch: the reads of the program's links.
+        context: the batch of the links' reads, and how long a frame may be.
         write: sends one receipt.
     """
 
-    def __init__(self, batch: Batch, write: Callable[[delivery.Receipt[Who]], None]) -> None:
-        self._batch = batch
+    def __init__(self, context: Context, write: Callable[[delivery.Receipt[Who]], None]) -> None:
+        self._batch = context.batch
         self._write = write
-        self._receipts: Receipts[Who] = Receipts()
+        self._receipts: Receipts[Who] = Receipts(max(1, context.limits.max_frame // LONGEST_ID))
         self._waiting = False
 
     def add(self, who: Who, message_id: str, status: str, code: int | None) -> None:

@@ -92,7 +92,7 @@ class Switch:
         self.settings = settings
         self.table: RoutingTable[UserSession] = RoutingTable()
         self.outcomes: Outcomes[UserSession] = Outcomes(
-            context.batch, lambda receipt: receipt.sender.receipt(receipt)
+            context, lambda receipt: receipt.sender.receipt(receipt)
         )
         self.announcing: list[Announcing] = []
         self.forward: Callable[[str, bytes, Origin], None] = _nowhere
