@@ -113,7 +113,7 @@ class NodeService(Program):
     def _serves(self, name: str, place: Place) -> None:
         self.places[name] = place
         if len(self.places) == len(self.names):
-            self._serving(self.places)
+            self._serving({each: self.places[each] for each in self.names})
 
 
 def endpoints(listen: list[str], count: int) -> list[str]:
