@@ -51,7 +51,7 @@ class RelayProtocol(AdmittingLink):
         role: what it turned out to be; None until its hello is through.
     """
 
-    label = "from"
+    label = "relay"
     must_answer = False
 
     def __init__(self, context: Context, door: Door) -> None:
