@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from xjrelay.client.errors import BadAddress, ClientError
+from xjrelay.client.errors import BadAddress, ClientError, TimedOut
 from xjrelay.client.inbox import Arrival, Inbox, SeenIds
 from xjrelay.client.model import Message, Receipt
 from xjrelay.client.outbox import Entry, Outbox
@@ -258,9 +258,10 @@ class OutboxTests(SynchronousTestCase):
         one = entry("1", outcomes)
         outbox.add(one)
         outbox.take()
-        outbox.give_up(one, 0)
-        outbox.give_up(one, 0)
-        self.assertEqual(outcomes, {"1": Receipt("1", "failed", 503)})
+        late = TimedOut("no outcome")
+        outbox.give_up(one, late, 0)
+        outbox.give_up(one, late, 0)
+        self.assertEqual(outcomes, {"1": late})
         self.assertTrue(outbox.acknowledged(1))
 
     def test_given_up_while_held_it_holds_nobody_else(self) -> None:
@@ -272,7 +273,7 @@ class OutboxTests(SynchronousTestCase):
         outbox.take()
         outbox.settle("1", "failed", 503, 0)
         self.assertIsNone(outbox.retry_at())  # the second is under way
-        outbox.give_up(two, 0)
+        outbox.give_up(two, TimedOut("no outcome"), 0)
         self.assertEqual(outbox.retry_at(), 1.0)
 
 

@@ -42,8 +42,8 @@ class Receipt:
         id: the message's.
         status: ``delivered``: the recipient's application has it (or, if its session doesn't
             acknowledge, it was written there). ``stored``: on disk in its mailbox. ``failed``: see ``code``.
-        code: for ``failed``: 404 no such user or not online, 507 the mailbox is full, 503 no outcome
-            within the time given (it may still have arrived); another code is the relay's refusal.
+        code: for ``failed``: 404 no such user or not online, 507 the mailbox is full; another
+            code is the relay's refusal. "Not now" (503) is none: the library tries it again.
     """
 
     id: str

@@ -211,10 +211,10 @@ class Outbox:
         largest = max(sent, key=lambda entry: len(entry.frame))
         return self.refused(largest.id, 413, now)
 
-    def give_up(self, entry: Entry, now: float) -> None:
-        """No outcome came in the time the caller gave."""
+    def give_up(self, entry: Entry, error: ClientError, now: float) -> None:
+        """No outcome came in the time the caller gave: it ends with ``error``, unless one did."""
         if entry.state is not State.SETTLED:
-            self._finish(entry, Receipt(entry.id, "failed", 503), now)
+            self._finish(entry, error, now)
 
     def abandon(self) -> list[Entry]:
         """The client closes: what has no outcome, in order."""
@@ -248,7 +248,7 @@ class Outbox:
         pair.held = True
         self._pause_when_quiet(pair, now)
 
-    def _finish(self, entry: Entry, receipt: Receipt, now: float) -> None:
+    def _finish(self, entry: Entry, outcome: Receipt | ClientError, now: float) -> None:
         entry.state = State.SETTLED
         del self._entries[entry.id]
         self._bytes -= len(entry.frame)
@@ -258,9 +258,9 @@ class Outbox:
             del self._pairs[entry.pair]
         elif pair.held:
             self._pause_when_quiet(pair, now)
-        elif receipt.status != "failed":
+        elif isinstance(outcome, Receipt) and outcome.status != "failed":
             pair.tries = 0
-        entry.on_settled(receipt)
+        entry.on_settled(outcome)
 
     def _pause_when_quiet(self, pair: Pair, now: float) -> None:
         """Once nothing of a held pair is under way, its next try is after a pause."""

@@ -23,7 +23,7 @@ from xjrelay.client.core import (
     SessionOpened,
     Strange,
 )
-from xjrelay.client.errors import ClientError, NoRelay, Refused
+from xjrelay.client.errors import ClientError, NoRelay, Refused, TimedOut
 from xjrelay.client.inbox import Inbox
 from xjrelay.client.model import LinkState, Message, Notice, Receipt, Status
 from xjrelay.client.network import Backoff, Cancellable, Network, Promise
@@ -212,16 +212,17 @@ class RelaySide:
             value: the stanza, with its id.
             frame: the same, encoded.
             pair: the recipient's key.
-            timeout: seconds to an outcome; then ``failed`` 503.
+            timeout: seconds to an outcome.
 
         Raises:
             OutboxFull, BadMessage: it was not taken.
+            TimedOut: no outcome came; it may still arrive.
             Disconnected: the client was closed.
         """
         ticket: Promise[Receipt] = Promise(self._network)
         entry = Entry(value, frame, pair, ticket.settle)
         self.outbox.add(entry)
-        deadline = self._network.call_later(timeout, lambda: self._late(entry))
+        deadline = self._network.call_later(timeout, lambda: self._late(entry, timeout))
 
         def settled(outcome: Receipt | ClientError) -> None:
             deadline.cancel()
@@ -236,8 +237,9 @@ class RelaySide:
         for entry in self.outbox.abandon():
             entry.on_settled(error)
 
-    def _late(self, entry: Entry) -> None:
-        self.outbox.give_up(entry, self._network.seconds())
+    def _late(self, entry: Entry, timeout: float) -> None:
+        error = TimedOut(f"no outcome in {timeout:g} s; it may still arrive")
+        self.outbox.give_up(entry, error, self._network.seconds())
         self._schedule_retry()
 
     def _pump(self) -> None:

@@ -210,6 +210,8 @@ class Session:
             BadAddress: ``to`` can't be an address.
             BadMessage: it can't be sent as it is.
             OutboxFull: too much is under way.
+            TimedOut: no outcome came in ``timeout`` seconds. It may still arrive; sent again with the same
+                ``id`` it is shown once.
             Disconnected: the client was closed before there was an outcome.
         """
         self._check_open()
