@@ -24,10 +24,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "net": {"wire", "domain"},
     "servers": {"net", "domain", "security", "wire", "storage.interfaces"},
     "client": {"wire", "domain", "security.scram"},
-    "cli": {"client", "storage", "wire", "security"},
+    "cli": {"client", "prove", "storage", "wire", "security"},
     "gui": {"client"},
+    "prove": {"client", "wire"},
     "sandbox": {
-        *("wire", "domain", "storage", "security", "net", "servers", "client", "cli"),
+        *("wire", "domain", "storage", "security", "net", "servers", "client", "cli", "prove"),
     },
 }
 """What each room may import besides itself: a room, or one module of it."""
