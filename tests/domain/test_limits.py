@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from xjrelay.domain import limits
-from xjrelay.domain.limits import BackOff, Quota, Seats, TokenBucket
+from xjrelay.domain.limits import BackOff, Meter, Quota, Seats, TokenBucket, source
 
 
 class TokenBucketTests(SynchronousTestCase):
@@ -38,6 +38,53 @@ class TokenBucketTests(SynchronousTestCase):
             now += bucket.take(now, units)
             used += units
             self.assertLessEqual(used, 20 + 10 * now + 1e-6)
+
+
+class MeterTests(SynchronousTestCase):
+    """Two rates, looked at only when something has run out."""
+
+    def test_either_may_run_out(self) -> None:
+        meter = Meter(stanzas=10, size=100, burst=2, now=0)
+        self.assertTrue(meter.spend(20, 200))
+        self.assertFalse(meter.spend(1, 0))
+        self.assertEqual(meter.wait(0), 0.1)
+        self.assertEqual(meter.wait(0.1), 0)
+        self.assertFalse(meter.spend(0, 110))
+        self.assertEqual(meter.wait(0.1), 1)
+
+    @given(st.lists(st.tuples(st.floats(0, 10), st.integers(0, 50), st.integers(0, 999)), max_size=50))
+    def test_whoever_waits_as_told_never_goes_far_over_either_rate(
+        self, steps: list[tuple[float, int, int]]
+    ) -> None:
+        meter, now, stanzas, size = Meter(10, 100, 2, 0.0), 0.0, 0, 0
+        for pause, count, length in steps:
+            now += pause
+            stanzas, size = stanzas + count, size + length
+            if not meter.spend(count, length):
+                now += meter.wait(now)
+            self.assertLessEqual(stanzas, 2 * 20 + 10 * now + 1e-3)
+            self.assertLessEqual(size, 2 * 200 + 100 * now + 1e-3)
+
+
+class SourceTests(SynchronousTestCase):
+    """Who an address is."""
+
+    def test_addresses(self) -> None:
+        for host, who in (
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("fe80::1%eth0", "fe80::/64"),
+            ("127.0.0.1", None),
+            ("127.8.9.1", None),
+            ("::1", None),
+            ("::ffff:127.0.0.1", None),
+            ("", None),
+            ("/run/xj.sock", None),
+        ):
+            self.assertEqual(source(host), who, host)
+        self.assertEqual(source("::ffff:127.0.0.1", limit_loopback=True), "127.0.0.1")
+        self.assertEqual(source("::1", limit_loopback=True), "::1")
 
 
 class BackOffTests(SynchronousTestCase):
@@ -84,6 +131,14 @@ class QuotaTests(SynchronousTestCase):
         self.assertEqual([quota.take("10.0.0.1", 0) for _ in range(3)], [True, True, False])
         self.assertTrue(quota.take("10.0.0.2", 0))
         self.assertEqual([quota.take("10.0.0.1", 5), quota.take("10.0.0.1", 5)], [True, False])
+
+
+    def test_what_is_given_back_was_not_used(self) -> None:
+        quota = Quota(most=1, period=10)
+        quota.take("10.0.0.1", 0)
+        quota.give_back("10.0.0.1", 0)
+        quota.give_back("10.0.0.2", 0)
+        self.assertEqual([quota.take("10.0.0.1", 0), quota.take("10.0.0.1", 0)], [True, False])
 
 
 class SeatsTests(SynchronousTestCase):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -47,7 +49,7 @@ class FactoryTests(SynchronousTestCase):
         lose(links[0])
         self.accept()
         self.assertIsNone(self.factory.buildProtocol(None))
-        told = [line for line in log.lines if "2 links open" in line]
+        told = [line for line in log.lines if "too many links, 2 are open" in line]
         self.assertEqual(len(told), 2)
 
     def test_close_all_fires_when_the_last_is_gone(self) -> None:
@@ -67,3 +69,64 @@ class FactoryTests(SynchronousTestCase):
         self.factory.close_all()
         self.assertIsNone(self.factory.buildProtocol(None))
         self.assertEqual(self.context.counters.closed[CloseReason.TOO_MANY_LINKS], 0)
+
+
+class AdmissionTests(SynchronousTestCase):
+    """Who is one too many, besides."""
+
+    def factory(self, **limits: int) -> LinkFactory[Chatty]:
+        self.context = context(Clock(), **limits)
+        return LinkFactory(self.context, lambda: Chatty(self.context))
+
+    def admits(self, factory: LinkFactory[Chatty], address: IAddress) -> Chatty | None:
+        link = factory.buildProtocol(address)
+        if link is not None:
+            opened(link)
+        return link
+
+    def assertCounted(self, reason: CloseReason, option: str, times: int = 1) -> None:
+        counters = self.context.counters
+        self.assertEqual((counters.closed[reason], counters.limited[option]), (times, times))
+
+    def test_an_address_has_so_many_at_a_time(self) -> None:
+        factory = self.factory(max_links_address=2)
+        here, there = IPv4Address("TCP", "192.0.2.1", 1), IPv4Address("TCP", "192.0.2.2", 1)
+        links = [self.admits(factory, here), self.admits(factory, here)]
+        self.assertIsNone(self.admits(factory, here))
+        self.assertIsNotNone(self.admits(factory, there))
+        self.assertCounted(CloseReason.TOO_MANY_FROM_ADDRESS, "max-links-address")
+        assert links[0] is not None
+        lose(links[0])
+        self.assertIsNotNone(self.admits(factory, here))
+
+    def test_a_network_of_ipv6_is_one_address(self) -> None:
+        factory = self.factory(max_links_address=2)
+        hosts = [f"2001:db8:0:7::{number}" for number in range(1, 4)]
+        admitted = [self.admits(factory, IPv6Address("TCP", host, 1)) is not None for host in hosts]
+        self.assertEqual(admitted, [True, True, False])
+        self.assertIsNotNone(self.admits(factory, IPv6Address("TCP", "2001:db8:0:8::1", 1)))
+
+    def test_this_machine_is_left_alone_unless_it_is_asked_for(self) -> None:
+        addresses = [IPv4Address("TCP", "127.0.0.1", 1), IPv6Address("TCP", "::1", 1)]
+        addresses += [IPv6Address("TCP", "::ffff:127.0.0.1", 1)]
+        factory = self.factory(max_links_address=1)
+        self.assertNotIn(None, [self.admits(factory, one) for one in [*addresses, UNIXAddress("/x")] * 3])
+        factory = self.factory(max_links_address=1, limit_loopback=True)
+        admitted = [self.admits(factory, one) is not None for one in addresses]
+        self.assertEqual(admitted, [True, True, False])  # the last two are two spellings of one
+        self.assertIsNotNone(self.admits(factory, UNIXAddress("/x")))
+
+    def test_so_many_may_be_in_their_handshake(self) -> None:
+        factory = self.factory(max_handshakes=2)
+        address = IPv4Address("TCP", "127.0.0.1", 1)
+        first, second = self.admits(factory, address), self.admits(factory, address)
+        assert first is not None and second is not None
+        self.assertIsNone(self.admits(factory, address))
+        self.assertCounted(CloseReason.TOO_MANY_HANDSHAKES, "max-handshakes")
+        first.expect_within(60, CloseReason.HELLO_TIMEOUT)  # a longer time is still a handshake
+        self.assertIsNone(self.admits(factory, address))
+        first.established()
+        self.assertIsNotNone(self.admits(factory, address))
+        self.assertIsNone(self.admits(factory, address))
+        lose(second)
+        self.assertIsNotNone(self.admits(factory, address))

@@ -59,6 +59,7 @@ class AdminTests(SynchronousTestCase):
 
     def test_every_metric_shown_has_its_row_and_its_help(self) -> None:
         self.counters.closed[CloseReason.DONE] = 1
+        self.counters.limited["max-links"] = 1
         shown = {metric.name: metric for metric in Metrics(self.parts).collect()}
         for name, metric in shown.items():
             self.assertEqual((metric.type, metric.documentation), METRICS[name])

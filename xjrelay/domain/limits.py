@@ -3,17 +3,21 @@
 
 Plain arithmetic on times that the caller gives (seconds, from any clock that doesn't fall). What
 is remembered of strangers is bounded: a table that is full forgets whoever has been quiet for
-longest. Imports nothing.
+longest. Imports nothing of ours.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 MAX_REMEMBERED: Final = 65536
 """Addresses or accounts whose failures are remembered at a time: some 10 MB at most."""
+
+
+_INSTANT = 1e-6  # seconds that only rounding makes
 
 
 class TokenBucket:
@@ -41,6 +45,46 @@ class TokenBucket:
         self._then = now
         self._level = min(self._burst, self._level + max(0.0, now - then) * self._rate) - units
         return -self._level / self._rate if self._level < 0 else 0.0
+
+
+class Meter:
+    """Two rates at once, of which most looks cost two subtractions and no clock.
+
+    What is left of each burst is counted down; the time is asked for only when one of them has
+    run out. What flowed in meanwhile is then credited, at most a whole burst: over any time no more
+    than rate x time + two bursts is let through.
+
+    Args:
+        stanzas: a second.
+        size: bytes a second.
+        burst: seconds' worth of each that may come at once; it starts with that.
+        now: the time.
+    """
+
+    __slots__ = ("_burst", "_rates", "_size", "_stanzas", "_then")
+
+    def __init__(self, stanzas: float, size: float, burst: float, now: float) -> None:
+        self._rates = (stanzas, size)
+        self._burst = burst
+        self._stanzas = stanzas * burst
+        self._size = size * burst
+        self._then = now
+
+    def spend(self, stanzas: int, size: int) -> bool:
+        """So much was read; False when something has run out, and :meth:`wait` must be asked."""
+        self._stanzas -= stanzas
+        self._size -= size
+        return self._stanzas >= 0 and self._size >= 0
+
+    def wait(self, now: float) -> float:
+        """Seconds to read nothing for; 0.0 where what flowed in meanwhile is enough."""
+        passed = max(0.0, now - self._then)
+        self._then = now
+        stanzas, size = self._rates
+        self._stanzas = min(stanzas * self._burst, self._stanzas + passed * stanzas)
+        self._size = min(size * self._burst, self._size + passed * size)
+        wait = max(-self._stanzas / stanzas, -self._size / size)
+        return wait if wait > _INSTANT else 0.0
 
 
 @dataclass(slots=True)
@@ -117,6 +161,12 @@ class Quota:
         """How many addresses are remembered."""
         return len(self._buckets)
 
+    def give_back(self, who: str, now: float) -> None:
+        """What was taken was not used after all."""
+        bucket = self._buckets.get(who)
+        if bucket is not None:
+            bucket.take(now, -1)
+
     def take(self, who: str, now: float) -> bool:
         """Use one; False when there is none left, and then nothing was used."""
         bucket = self._buckets.get(who)
@@ -158,3 +208,25 @@ class Seats:
     def __len__(self) -> int:
         """How many addresses hold any."""
         return len(self._taken)
+
+
+def source(host: str, *, limit_loopback: bool = False) -> str | None:
+    """Who an IP address is counted as, by the limits by address.
+
+    IPv6 is counted by /64, since whoever has one such address has them all; an IPv4 address that a
+    dual-stack socket shows as ``::ffff:...`` is the IPv4 address.
+
+    Returns:
+        None for whoever is not limited: this machine itself, unless ``limit_loopback``, and what
+        is no IP address (a UNIX socket).
+    """
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        mapped = address.ipv4_mapped
+        if mapped is None and not address.is_loopback:
+            return f"{IPv6Address(int(address) >> 64 << 64)}/64"
+        address = mapped or address
+    return None if address.is_loopback and not limit_loopback else str(address)

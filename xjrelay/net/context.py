@@ -40,6 +40,20 @@ class Limits:
     """How long a closing link may take before it is cut."""
     max_links: int = 20000
     """Connections one listener holds at a time."""
+    max_links_address: int = 256
+    """Of these, from one address."""
+    max_handshakes: int = 1000
+    """Of these, whose hello or login isn't through."""
+    limit_loopback: bool = False
+    """Whether the limits by address hold for this machine's own connections too."""
+    idle_timeout: float = 86400.0
+    """Who is let in and then says nothing for this long, not even a pong, is closed."""
+    max_stanzas: int = 10_000
+    """Stanzas a second from a user (or a stranger); above it we stop reading."""
+    max_bytes: int = 8 * 1024 * 1024
+    """Bytes a second, likewise."""
+    rate_burst: float = 2.0
+    """Seconds' worth of both that may come at once."""
 
 
 @dataclass(slots=True)
@@ -54,6 +68,8 @@ class Counters:
     bytes_out: int = 0
     bad_frames: int = 0
     closed: Counter[CloseReason] = field(default_factory=Counter)
+    limited: Counter[str] = field(default_factory=Counter)
+    """How often each limit was reached, by its option's name."""
 
 
 class Flushable(Seam):

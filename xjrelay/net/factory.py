@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The listening side: builds links, bounds how many, and closes them all at the end."""
+"""The listening side: builds links, bounds how many, and closes them all at the end.
+
+A connection that is one too many (of all, of those whose handshake isn't through, of its address's) is
+closed without a word: an answer would be work that a flood could ask for.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 
+from xjrelay.domain.limits import Seats, source
 from xjrelay.net.context import Context
 from xjrelay.net.protocol import Link
 from xjrelay.wire.errors import CloseReason
@@ -38,7 +43,10 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
         self.context = context
         self.links: set[LinkType] = set()
         self._build = build
-        self._warned = False
+        self._seats = Seats(context.limits.max_links_address)
+        self._sources: dict[Link, str] = {}  # of links that are counted by address
+        self._greeting: set[Link] = set()  # those whose handshake isn't through
+        self._warned: set[CloseReason] = set()
         self._closing = False
         self._all_gone: list[Deferred[None]] = []
 
@@ -46,19 +54,34 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
         """A link, or None (which closes the connection) when there are too many, or at the end."""
         if self._closing:
             return None
-        if len(self.links) >= self.context.limits.max_links:
-            self._refuse()
+        limits = self.context.limits
+        who = source(str(getattr(addr, "host", "")), limit_loopback=limits.limit_loopback)
+        if len(self.links) >= limits.max_links:
+            self._refuse(CloseReason.TOO_MANY_LINKS, "max-links")
+            return None
+        if len(self._greeting) >= limits.max_handshakes:
+            self._refuse(CloseReason.TOO_MANY_HANDSHAKES, "max-handshakes")
+            return None
+        if who is not None and not self._seats.take(who):
+            self._refuse(CloseReason.TOO_MANY_FROM_ADDRESS, "max-links-address")
             return None
         link = self._build()
         link.factory = self
+        link.on_established = self._greeting.discard
         link.on_gone = self.gone
         self.links.add(link)
-        self._warned = False
+        self._greeting.add(link)
+        if who is not None:
+            self._sources[link] = who
+        self._warned.clear()
         return link
 
     def gone(self, link: Link) -> None:
         """A link has ended."""
         self.links.discard(link)
+        self._greeting.discard(link)
+        if (who := self._sources.pop(link, None)) is not None:
+            self._seats.leave(who)
         if not self.links:
             waiting, self._all_gone = self._all_gone, []
             for deferred in waiting:
@@ -75,8 +98,10 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
             link.close(reason)
         return deferred
 
-    def _refuse(self) -> None:
-        self.context.counters.closed[CloseReason.TOO_MANY_LINKS] += 1
-        if not self._warned:  # a flood makes one line, not one each
-            _log.warn("{count} links open, no more are let in", count=len(self.links))
-            self._warned = True
+    def _refuse(self, reason: CloseReason, option: str) -> None:
+        self.context.counters.closed[reason] += 1
+        self.context.counters.limited[option] += 1
+        if reason not in self._warned:  # a flood makes one line, not one each
+            count = len(self.links)
+            _log.warn("a connection was refused: {why}, {count} are open", why=reason.value, count=count)
+            self._warned.add(reason)

@@ -28,6 +28,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "xjrelay_bytes_in": ("counter", "bytes read"),
     "xjrelay_bytes_out": ("counter", "bytes written"),
     "xjrelay_bad_frames": ("counter", "frames that were not JSON objects in UTF-8"),
+    "xjrelay_limited": ("counter", "how often a limit was reached, by its option"),
     "xjrelay_components_live": ("gauge", "managers and relays a tracker lists"),
     "xjrelay_users_online": ("gauge", "accounts logged in at a manager"),
     "xjrelay_relays_live": ("gauge", "relays a manager assigns users to"),
@@ -85,6 +86,8 @@ class Metrics(Collector):
                 families[f"xjrelay_{name}"].add_metric(labels, getattr(part.counters, name))
             for reason, count in sorted(part.counters.closed.items(), key=lambda item: item[0].value):
                 families["xjrelay_links_closed"].add_metric([*labels, reason.value], count)
+            for option, count in sorted(part.counters.limited.items()):
+                families["xjrelay_limited"].add_metric([*labels, option], count)
             for name, value in part.gauges.items():
                 families[name].add_metric(labels, value())
         return [family for family in families.values() if family.samples]
@@ -92,9 +95,11 @@ class Metrics(Collector):
 
 _COUNTED = ("links_open", "links_opened", "frames_in", "frames_out", "bytes_in", "bytes_out", "bad_frames")
 
+_MORE_LABELS = {"xjrelay_links_closed": ("reason",), "xjrelay_limited": ("option",)}
+
 
 def _family(name: str) -> GaugeMetricFamily | CounterMetricFamily:
     kind, what = METRICS[name]
-    labels = [*LABELS, "reason"] if name == "xjrelay_links_closed" else LABELS
+    labels = [*LABELS, *_MORE_LABELS.get(name, ())]
     family = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
     return family(name, what, labels=labels)

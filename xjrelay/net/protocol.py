@@ -7,7 +7,8 @@ grammar, the life of a connection and its limits, and no rule of any program: a 
 
 Order: a handler that returns a coroutine or an unfired Deferred holds the link. Later frames
 wait, and the transport stops reading, until it is done; so requests of one link are answered
-in order and a flood waits in the sender's own kernel.
+in order and a flood waits in the sender's own kernel. So does whoever says more a second than
+it may (:attr:`Link.metered`): nothing is dropped, we read on when its debt is paid.
 
 Writes: while a read is worked through, what goes to one link is gathered and written once.
 When the transport has more than it can send, frames are queued up to ``max_outgoing`` bytes,
@@ -29,6 +30,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from xjrelay.domain.limits import Meter
 from xjrelay.net.context import Context
 from xjrelay.net.socket import IStream, tune
 from xjrelay.wire import codec, grammar
@@ -71,20 +73,25 @@ class Link(Protocol):
             may be the original's client, which answers no ping: it counts only once it has
             answered one.
         heartbeat: whether a ping goes at every interval, not only after a quiet one.
+        metered: whether what is heard is held to a rate, until :meth:`unmetered`. True for
+            everybody who dials a server and hasn't proved to be a component.
         interval: seconds between looks at the link; the context's ``ping_interval``.
         close_reason: None while open, then why it closed.
+        on_established: called with the link when its handshake is through; the factory's.
         on_gone: called with the link at its very end; the factory's.
     """
 
     label: ClassVar[str] = "link"
     must_answer: bool = True
     heartbeat: ClassVar[bool] = False
+    metered: ClassVar[bool] = False
     transport: IStream
     phase: Phase
 
     def __init__(self, context: Context, max_frame: int | None = None) -> None:
         self.context = context
         self.close_reason: CloseReason | None = None
+        self.on_established: Callable[[Link], None] | None = None
         self.on_gone: Callable[[Link], None] | None = None
         self.name = f"{self.label}#{context.next_serial()}"
         self.interval = context.limits.ping_interval
@@ -92,6 +99,8 @@ class Link(Protocol):
         self._framer = Framer(self._max_frame)
         self._waiting: deque[bytes] = deque()  # frames of one read that a handler holds up
         self._busy = False
+        self._meter: Meter | None = None
+        self._slowed: IDelayedCall | None = None  # reading goes on then
         self._bad_frames = 0
         self._out: list[bytes] = []
         self._queued = 0  # bytes in _out while the transport is full
@@ -243,39 +252,56 @@ class Link(Protocol):
 
     def expect_within(self, seconds: float, reason: CloseReason) -> None:
         """Close for ``reason`` unless :meth:`established` (or another call of this) comes."""
-        self.established()
+        self._cancel_deadline()
         self._deadline = self.context.clock.callLater(seconds, self.close, reason)
 
     def established(self) -> None:
         """The handshake is through: its deadline no longer holds."""
+        self._cancel_deadline()
+        if self.on_established is not None:
+            self.on_established(self)
+
+    def unmetered(self) -> None:
+        """The other end is a component of ours: it speaks for many, and is held to no rate."""
+        self._meter = None
+
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self._deadline = None
 
     def _tick(self) -> None:
-        """Every ``interval``: ping the quiet, close the silent and the unfinished."""
+        """Every ``interval``: ping the quiet, close the silent, the idle and the unfinished."""
         self._tick_call = self.context.clock.callLater(self.interval, self._tick)
+        reads = not self._busy and self._slowed is None  # else silence is of our own making
         self._quiet += 1
-        waits_for_more = self._framer.pending and not self._busy
+        waits_for_more = self._framer.pending and reads
         self._unfinished = self._unfinished + 1 if waits_for_more else 0
         if self._unfinished > 2:
             self.close(CloseReason.UNFINISHED)
-        elif self._quiet > 2 and (self.must_answer or self._answers_pings) and not self._busy:
+        elif self._quiet > 2 and (self.must_answer or self._answers_pings) and reads:
             self.abort(CloseReason.SILENT)
+        elif self._quiet * self.interval > self.context.limits.idle_timeout and reads:
+            self.context.counters.limited["idle-timeout"] += 1
+            self.close(CloseReason.IDLE)
         elif self._quiet > 1 or self.heartbeat:
             self.send_frame(_PING)
 
     def _cancel_timers(self) -> None:
-        self.established()
-        if self._tick_call is not None and self._tick_call.active():
-            self._tick_call.cancel()
-        self._tick_call = None
+        self._cancel_deadline()
+        for call in (self._tick_call, self._slowed):
+            if call is not None and call.active():
+                call.cancel()
+        self._tick_call = self._slowed = None
 
     # -- Twisted's side ----------------------------------------------------------------------
 
     def connectionMade(self) -> None:
         """Tune the socket, start the clocks, and let the subclass speak."""
         limits = self.context.limits
+        if self.metered:
+            now = self.context.clock.seconds()
+            self._meter = Meter(limits.max_stanzas, limits.max_bytes, limits.rate_burst, now)
         self.context.counters.links_open += 1
         self.context.counters.links_opened += 1
         tune(self.transport, limits.user_timeout)
@@ -292,6 +318,9 @@ class Link(Protocol):
         self._quiet = 0
         self.context.counters.bytes_in += len(data)
         frames = self._framer.feed(data)
+        meter = self._meter
+        if meter is not None and not meter.spend(len(frames), len(data)):
+            self._slow_down(meter)
         batch = self.context.batch
         began = batch.begin()
         try:
@@ -325,6 +354,27 @@ class Link(Protocol):
         finally:
             if self.on_gone is not None:
                 self.on_gone(self)
+
+    # -- how much is read --------------------------------------------------------------------
+
+    def _slow_down(self, meter: Meter) -> None:
+        """Too much was said, or the clock wasn't looked at for long: read nothing while it lasts."""
+        wait = 0.0 if self._slowed is not None else meter.wait(self.context.clock.seconds())
+        if wait > 0:
+            self.context.counters.limited["max-stanzas"] += 1
+            self.transport.pauseProducing()
+            self._slowed = self.context.clock.callLater(wait, self._paid, meter)
+
+    def _paid(self, meter: Meter) -> None:
+        """The debt should be paid; more may have come in after we asked for a pause."""
+        self._slowed = None
+        self._slow_down(meter)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read again, unless something else still holds us up."""
+        if not self._busy and self._slowed is None and self.close_reason is None:
+            self.transport.resumeProducing()
 
     # -- frames ------------------------------------------------------------------------------
 
@@ -424,8 +474,7 @@ class Link(Protocol):
         finally:
             if began:
                 batch.end()
-        if not self._busy and self.close_reason is None:
-            self.transport.resumeProducing()
+        self._read_on()
 
 
 def _request_id(value: Any) -> str | None:

@@ -74,6 +74,11 @@ class CloseReason(Enum):
     LOGGED_OUT = "logged out"
     PROTOCOL = "protocol violation"
     TOO_MANY_LINKS = "too many links"
+    TOO_MANY_FROM_ADDRESS = "too many links from one address"
+    TOO_MANY_HANDSHAKES = "too many handshakes"
+    IDLE = "idle"
+    PASSWORD_CHANGED = "password changed"
+    ACCOUNT_REMOVED = "account removed"
     INTERNAL = "internal error"
 
 
