@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from tests.client.fakes import FakeManager
 from tests.client.house import MANAGER, RELAY, RELAY_2, House, OnAsyncio, OnTwisted
+from xjrelay.client.errors import TimedOut
 from xjrelay.client.model import LinkState, Message, Receipt
 from xjrelay.client.network import Backoff
 
@@ -132,6 +133,18 @@ class RelayLost(House):
         self.turn(1)
         self.assertEqual(large.result, Receipt("large", "failed", 413))
         self.assertEqual(small.result.status, "delivered")
+
+    def test_no_outcome_by_the_deadline_is_no_failure(self) -> None:
+        """It may have arrived: the same id can be sent again, and a late receipt disturbs nobody."""
+        session = self.online()
+        self.relay.outcome = lambda message: None
+        with self.assertRaises(TimedOut):
+            self.run_(session.send("fajar", "halo", id="7", timeout=3.0), 3.1)
+        [late] = self.relay.said(id="7")
+        self.relay.receipt(late, "delivered")
+        self.turn()
+        self.relay.outcome = self.relay.delivered
+        self.assertEqual(self.run_(session.send("fajar", "halo", id="7")), Receipt("7", "delivered", None))
 
     def test_tries_again_while_relay_and_manager_are_away(self) -> None:
         session = self.online()

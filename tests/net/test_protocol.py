@@ -147,7 +147,7 @@ class CellTests(SynchronousTestCase):
                     self.assertEqual((link.heard, line.writes, link.is_open), ([kind], [], True))
                     continue
                 (answer,) = line.frames()
-                proving = phase in UNAUTHENTICATED and kind is not Kind.COMPONENTS
+                proving = phase in UNAUTHENTICATED
                 self.assertEqual(answer["code"], 401 if proving else 400, (phase, kind))
                 expected = CloseReason.NOT_AUTHENTICATED if proving else None
                 self.assertEqual((link.heard, link.close_reason), ([], expected))

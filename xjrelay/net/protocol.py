@@ -402,27 +402,28 @@ class Link(Protocol):
                 raise codec.BadFrame("a frame must hold a JSON object")
             self._bad_frames = 0
             if kind not in grammar.HEARD[self.phase]:
-                self._out_of_phase(kind)
+                raise grammar.NotHere(kind)
             result = self.receive(kind, value, frame)
             if result is not None:
                 return self._hold(result, value)
         except codec.BadFrame as error:
             self._bad_frame(error)
         except RemoteError as error:
-            self.refuse(error, _request_id(value))
+            self.refuse(self._no_proof(error), _request_id(value))
         except Exception:
             self._fail(Failure())
         return False
 
-    def _out_of_phase(self, kind: Kind) -> None:
-        if self.phase in grammar.UNAUTHENTICATED:
-            raise RemoteError(Code.UNAUTHORIZED, "prove yourself first", CloseReason.NOT_AUTHENTICATED)
-        raise grammar.NotHere(kind)
+    def _no_proof(self, error: RemoteError) -> RemoteError:
+        """What is said where only a proof is heard: for anything that is none, 401 and the end."""
+        if error.code is not Code.BAD_REQUEST or self.phase not in grammar.UNAUTHENTICATED:
+            return error
+        return RemoteError(Code.UNAUTHORIZED, "prove yourself first", CloseReason.NOT_AUTHENTICATED)
 
     def _bad_frame(self, error: RemoteError) -> None:
         self.context.counters.bad_frames += 1
         self._bad_frames += 1
-        self.refuse(error)
+        self.refuse(self._no_proof(error))
         if self._bad_frames >= self.context.limits.max_bad_frames:
             self.close(CloseReason.BAD_FRAMES)
 

@@ -67,6 +67,7 @@ class Sandbox:
         clock: the one clock.
         network: what connects the machines.
         clients: the users by name.
+        secret: the cluster's.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Sandbox:
         self._settings = settings or RelaySettings()
         self._limits = limits or Limits()
         self._lease = lease
-        self._secret = ClusterSecret(self.random.randbytes(32).hex())
+        self.secret = ClusterSecret(self.random.randbytes(32).hex())
         self._running: dict[str, Service] = {}
         self._make: dict[str, Callable[[], Service]] = {"tracker": self._tracker, "manager": self._manager}
         self._addresses = {"tracker": "10.0.0.1", "manager": "10.0.0.2"}
@@ -244,13 +245,13 @@ class Sandbox:
             limits=self._limits,
         )
         machine = self.machine("tracker")
-        return TrackerService(machine, self.random, self._secret, self._tracker_stores, config)
+        return TrackerService(machine, self.random, self.secret, self._tracker_stores, config)
 
     def _manager(self) -> ManagerService:
         manager = Manager(
             context=self._context("manager"),
             stores=self._manager_stores,
-            secret=self._secret,
+            secret=self.secret,
             signer=self._signer,
             in_thread=execute,
             policy=self._policy,
@@ -272,7 +273,7 @@ class Sandbox:
             machine,
             self._context(name),
             self._settings,
-            self._secret,
+            self.secret,
             f"{number:032x}",
             [(self._addresses["tracker"], TRACKER_PORT)],
             lease=self._lease,
