@@ -116,17 +116,29 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual(admitted, [True, True, False])  # the last two are two spellings of one
         self.assertIsNotNone(self.admits(factory, UNIXAddress("/x")))
 
-    def test_so_many_may_be_in_their_handshake(self) -> None:
+    def test_so_many_may_be_in_their_handshake_and_the_oldest_makes_way(self) -> None:
         factory = self.factory(max_handshakes=2)
         address = IPv4Address("TCP", "127.0.0.1", 1)
-        first, second = self.admits(factory, address), self.admits(factory, address)
-        assert first is not None and second is not None
-        self.assertIsNone(self.admits(factory, address))
+        first, second, third = (self.admits(factory, address) for _ in range(3))
+        assert first is not None and second is not None and third is not None
+        self.assertEqual(first.close_reason, CloseReason.TOO_MANY_HANDSHAKES)
+        lose(first)
         self.assertCounted(CloseReason.TOO_MANY_HANDSHAKES, "max-handshakes")
-        first.expect_within(60, CloseReason.HELLO_TIMEOUT)  # a longer time is still a handshake
+        third.expect_within(60, CloseReason.HELLO_TIMEOUT)  # a longer time is still a handshake
+        second.established()
+        fourth = self.admits(factory, address)
+        assert fourth is not None
+        self.assertEqual([link.is_open for link in (second, third, fourth)], [True] * 3)
+        lose(third)
+        self.admits(factory, address)
+        self.assertTrue(fourth.is_open)
+        self.admits(factory, address)
+        self.assertFalse(fourth.is_open)
+        self.assertTrue(second.is_open)
+
+    def test_whoever_is_refused_anyway_makes_nobody_go(self) -> None:
+        factory = self.factory(max_handshakes=2, max_links_address=2)
+        address = IPv4Address("TCP", "192.0.2.1", 1)
+        links = [self.admits(factory, address), self.admits(factory, address)]
         self.assertIsNone(self.admits(factory, address))
-        first.established()
-        self.assertIsNotNone(self.admits(factory, address))
-        self.assertIsNone(self.admits(factory, address))
-        lose(second)
-        self.assertIsNotNone(self.admits(factory, address))
+        self.assertEqual([link.is_open for link in links if link is not None], [True, True])

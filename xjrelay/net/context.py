@@ -43,7 +43,7 @@ class Limits:
     max_links_address: int = 256
     """Of these, from one address."""
     max_handshakes: int = 1000
-    """Of these, whose hello or login isn't through."""
+    """Of these, whose hello or login isn't through; above it the oldest makes way."""
     limit_loopback: bool = False
     """Whether the limits by address hold for this machine's own connections too."""
     idle_timeout: float = 86400.0

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The listening side: builds links, bounds how many, and closes them all at the end.
 
-A connection that is one too many (of all, of those whose handshake isn't through, of its address's) is
-closed without a word: an answer would be work that a flood could ask for.
+A connection that is one too many (of all, or of its address's) is closed without a word: an answer would be
+work that a flood could ask for. One that is too many in its handshake is let in, and the oldest of these
+makes way: who says nothing can't keep out who does.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
         self._build = build
         self._seats = Seats(context.limits.max_links_address)
         self._sources: dict[Link, str] = {}  # of links that are counted by address
-        self._greeting: set[Link] = set()  # those whose handshake isn't through
+        self._greeting: dict[Link, None] = {}  # those whose handshake isn't through, the oldest first
         self._warned: set[CloseReason] = set()
         self._closing = False
         self._all_gone: list[Deferred[None]] = []
@@ -59,18 +60,17 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
         if len(self.links) >= limits.max_links:
             self._refuse(CloseReason.TOO_MANY_LINKS, "max-links")
             return None
-        if len(self._greeting) >= limits.max_handshakes:
-            self._refuse(CloseReason.TOO_MANY_HANDSHAKES, "max-handshakes")
-            return None
         if who is not None and not self._seats.take(who):
             self._refuse(CloseReason.TOO_MANY_FROM_ADDRESS, "max-links-address")
             return None
+        if len(self._greeting) >= limits.max_handshakes:
+            self._make_way()
         link = self._build()
         link.factory = self
-        link.on_established = self._greeting.discard
+        link.on_established = self._greeted
         link.on_gone = self.gone
         self.links.add(link)
-        self._greeting.add(link)
+        self._greeting[link] = None
         if who is not None:
             self._sources[link] = who
         self._warned.clear()
@@ -79,7 +79,7 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
     def gone(self, link: Link) -> None:
         """A link has ended."""
         self.links.discard(link)
-        self._greeting.discard(link)
+        self._greeted(link)
         if (who := self._sources.pop(link, None)) is not None:
             self._seats.leave(who)
         if not self.links:
@@ -97,6 +97,15 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
         for link in list(self.links):
             link.close(reason)
         return deferred
+
+    def _greeted(self, link: Link) -> None:
+        self._greeting.pop(link, None)
+
+    def _make_way(self) -> None:
+        oldest = next(iter(self._greeting))
+        self._greeted(oldest)
+        self.context.counters.limited["max-handshakes"] += 1
+        oldest.abort(CloseReason.TOO_MANY_HANDSHAKES)
 
     def _refuse(self, reason: CloseReason, option: str) -> None:
         self.context.counters.closed[reason] += 1

@@ -103,7 +103,7 @@ TABLE: tuple[Option, ...] = (
     Option("max-frame", ALL, BYTES, _LIMITS.max_frame, "longest frame accepted"),
     Option("max-links", ALL, count(1, 10**7), _LIMITS.max_links, "connections a listener holds at a time"),
     Option("max-links-address", ALL, count(1, 10**7), _LIMITS.max_links_address, "connections one address has at a listener at a time; an IPv6 /64 is one address"),
-    Option("max-handshakes", ALL, count(1, 10**7), _LIMITS.max_handshakes, "connections at a listener whose hello or login isn't through"),
+    Option("max-handshakes", ALL, count(1, 10**7), _LIMITS.max_handshakes, "connections at a listener whose hello or login isn't through; above it the oldest of them makes way"),
     Option("limit-loopback", ALL, FLAG, False, "limits by address hold for this machine too"),
     Option("max-stanzas", ALL, count(1, 10**7), _LIMITS.max_stanzas, "stanzas a second a user may send; above it nothing more is read for a while"),
     Option("max-bytes", ALL, BYTES, _LIMITS.max_bytes, "bytes a second a user may send, likewise"),
