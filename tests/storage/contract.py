@@ -13,8 +13,11 @@ from xjrelay.storage.interfaces import (
     AccountExists,
     ComponentRow,
     Credentials,
+    Invitation,
+    InvitationSpent,
     ManagerStores,
     Profile,
+    RosterFull,
     TrackerStores,
     UnknownAccount,
 )
@@ -107,6 +110,50 @@ class AccountContract(TestCase):
         found = await self.stores.accounts.get("esa")
         assert found is not None
         self.assertEqual(found.credentials, new)
+
+    async def test_a_new_password_ends_the_sessions_there_were(self) -> None:
+        accounts = self.stores.accounts
+        await accounts.create(account("esa"))
+        await gatherResults([accounts.next_session("esa") for _ in range(2)])
+        self.assertEqual(await accounts.ended([("esa", 1), ("esa", 2)]), [])
+        self.assertEqual(await accounts.replace_credentials("esa", CREDENTIALS), 2)
+        self.assertEqual(await accounts.next_session("esa"), 3)
+        self.assertEqual(await accounts.ended([("esa", 2), ("esa", 3)]), [("esa", 2)])
+
+    async def test_a_name_registered_again_revives_nothing(self) -> None:
+        accounts = self.stores.accounts
+        for name in ("esa", "fajar"):
+            await accounts.create(account(name))
+        await gatherResults([accounts.next_session("esa") for _ in range(5)])
+        self.assertEqual(await accounts.remove("esa"), 5)
+        self.assertEqual(await accounts.ended([("esa", 5), ("fajar", 5)]), [("esa", 5)])
+        await accounts.remove("fajar")  # fewer, and the mark does not fall
+        await accounts.create(account("Esa"))
+        self.assertEqual(await accounts.ended([("esa", 1), ("esa", 5), ("esa", 6)]), [("esa", 1), ("esa", 5)])
+        self.assertEqual(await accounts.next_session("esa"), 6)
+
+    async def test_an_invitation_is_used_so_often(self) -> None:
+        accounts, invitation = self.stores.accounts, Invitation(b"one", 2, 5000)
+        for name in ("esa", "fajar"):
+            await accounts.create(account(name), invitation)
+        with self.assertRaises(InvitationSpent):
+            await accounts.create(account("gita"), invitation)
+        self.assertIsNone(await accounts.get("gita"))
+        await accounts.create(account("gita"), Invitation(b"two", 1, 5000))
+
+    async def test_a_name_that_is_taken_uses_no_invitation(self) -> None:
+        accounts, invitation = self.stores.accounts, Invitation(b"one", 1, 5000)
+        await accounts.create(account("esa"))
+        with self.assertRaises(AccountExists):
+            await accounts.create(account("esa"), invitation)
+        await accounts.create(account("fajar"), invitation)
+
+    async def test_of_two_at_once_one_uses_the_last_of_an_invitation(self) -> None:
+        accounts, invitation = self.stores.accounts, Invitation(b"one", 1, 5000)
+        first, second = [accounts.create(account(name), invitation) for name in ("esa", "fajar")]
+        with self.assertRaises(InvitationSpent):
+            await second
+        await first
 
     async def test_what_is_not_there_can_not_change(self) -> None:
         accounts = self.stores.accounts
@@ -212,6 +259,21 @@ class RosterContract(TestCase):
         for asker, target in (("esa", "nobody"), ("nobody", "esa")):
             with self.assertRaises(UnknownAccount):
                 await self.stores.roster.change(asker, target, lambda pair: roster.add(pair, None))
+
+    async def test_a_roster_holds_so_many_contacts(self) -> None:
+        await self.make("esa", "fajar", "gita", "hadi")
+        store = self.stores.roster
+        add = lambda pair: roster.add(pair, "n")  # noqa: E731
+        await store.change("hadi", "esa", add, most=1)  # a row "from" is no contact
+        await store.change("esa", "fajar", add, most=1)
+        with self.assertRaises(RosterFull):
+            await store.change("esa", "gita", add, most=1)
+        with self.assertRaises(RosterFull):
+            await store.change("esa", "hadi", add, most=1)
+        self.assertEqual(await store.pair("esa", "gita"), Pair())
+        await store.change("esa", "fajar", lambda pair: roster.add(pair, "renamed"), most=1)
+        await store.change("esa", "fajar", roster.remove, most=1)
+        await store.change("esa", "hadi", add, most=1)
 
     async def test_listeners_are_those_with_from_and_both(self) -> None:
         await self.make("esa", "hears", "mutual", "heard")

@@ -144,6 +144,11 @@ def remove(pair: Pair) -> Decision:
     )
 
 
+def gains_a_contact(before: Pair, decision: Decision) -> bool:
+    """Whether the asker hears the target from now on and didn't before: one more to be counted."""
+    return _hears(decision.pair.asker) and not _hears(before.asker)
+
+
 def _hears(row: Row | None) -> bool:
     return row is not None and row.subscription.hears
 

@@ -7,10 +7,20 @@ This module must not judge names or passwords: what reaches it has been judged.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from twisted.internet.defer import Deferred
 
-from xjrelay.storage.interfaces import Account, AccountExists, Credentials, Profile, UnknownAccount
+from xjrelay.storage.interfaces import (
+    Account,
+    AccountExists,
+    Credentials,
+    Invitation,
+    InvitationSpent,
+    Profile,
+    Session,
+    UnknownAccount,
+)
 from xjrelay.storage.pool import Cursor, Database
 
 
@@ -20,8 +30,8 @@ class SqliteAccounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, account: Account) -> Deferred[None]:
-        """Keep a new account."""
+    def create(self, account: Account, invitation: Invitation | None = None) -> Deferred[None]:
+        """Keep a new account, and use an invitation for it."""
         profile, credentials = account.profile, account.credentials
         values = (
             profile.key,
@@ -35,11 +45,14 @@ class SqliteAccounts:
         )
 
         def create(cursor: Cursor) -> None:
+            if invitation is not None:
+                _use(cursor, invitation, profile.updated_at)
             try:
                 cursor.execute(
                     "INSERT INTO accounts"
-                    " (key, username, salt, iterations, stored_key, server_key, bio, updated_at)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    " (key, username, salt, iterations, stored_key, server_key, bio, updated_at,"
+                    " last_session, revoked)"
+                    " SELECT ?, ?, ?, ?, ?, ?, ?, ?, last_session, last_session FROM removed",
                     values,
                 )
             except sqlite3.IntegrityError as error:
@@ -70,25 +83,43 @@ class SqliteAccounts:
 
         def next_session(cursor: Cursor) -> int:
             cursor.execute("UPDATE accounts SET last_session = last_session + 1 WHERE key = ?", (key,))
-            cursor.execute("SELECT last_session FROM accounts WHERE key = ?", (key,))
-            row = cursor.fetchone()
-            if row is None:
-                raise _unknown(key)
-            return int(row[0])
+            return _last_session(cursor, key)
 
         return self._database.write(next_session)
 
-    def replace_credentials(self, key: str, credentials: Credentials) -> Deferred[None]:
-        """Change the password."""
-        return self._update(
-            key,
-            "UPDATE accounts SET salt = ?, iterations = ?, stored_key = ?, server_key = ? WHERE key = ?",
-            (credentials.salt, credentials.iterations, credentials.stored_key, credentials.server_key, key),
-        )
+    def replace_credentials(self, key: str, credentials: Credentials) -> Deferred[int]:
+        """Change the password, and end every session for good."""
+        one = credentials
 
-    def remove(self, key: str) -> Deferred[None]:
+        def replace_credentials(cursor: Cursor) -> int:
+            last = _last_session(cursor, key)
+            cursor.execute(
+                "UPDATE accounts SET salt = ?, iterations = ?, stored_key = ?, server_key = ?,"
+                " revoked = ? WHERE key = ?",
+                (one.salt, one.iterations, one.stored_key, one.server_key, last, key),
+            )
+            return last
+
+        return self._database.write(replace_credentials)
+
+    def remove(self, key: str) -> Deferred[int]:
         """Remove the account; its roster rows, on both sides, go with it."""
-        return self._update(key, "DELETE FROM accounts WHERE key = ?", (key,))
+
+        def remove(cursor: Cursor) -> int:
+            last = _last_session(cursor, key)
+            cursor.execute("DELETE FROM accounts WHERE key = ?", (key,))
+            cursor.execute("UPDATE removed SET last_session = max(last_session, ?)", (last,))
+            return last
+
+        return self._database.write(remove)
+
+    def ended(self, sessions: Collection[Session]) -> Deferred[list[Session]]:
+        """Those of some sessions that were ended for good."""
+
+        def ended(cursor: Cursor) -> list[Session]:
+            return [session for session in sessions if _is_ended(cursor, *session)]
+
+        return self._database.read(ended)
 
     def _update(self, key: str, sql: str, values: tuple[object, ...]) -> Deferred[None]:
         def update(cursor: Cursor) -> None:
@@ -97,6 +128,33 @@ class SqliteAccounts:
                 raise _unknown(key)
 
         return self._database.write(update)
+
+
+def _last_session(cursor: Cursor, key: str) -> int:
+    cursor.execute("SELECT last_session FROM accounts WHERE key = ?", (key,))
+    row = cursor.fetchone()
+    if row is None:
+        raise _unknown(key)
+    return int(row[0])
+
+
+def _is_ended(cursor: Cursor, key: str, number: int) -> bool:
+    cursor.execute("SELECT revoked FROM accounts WHERE key = ?", (key,))
+    row = cursor.fetchone()
+    return row is None or number <= int(row[0])
+
+
+def _use(cursor: Cursor, invitation: Invitation, now: int) -> None:
+    cursor.execute("DELETE FROM invitations WHERE expires_at < ?", (now,))
+    cursor.execute(
+        "INSERT INTO invitations (id, used, expires_at) VALUES (?, 1, ?)"
+        " ON CONFLICT (id) DO UPDATE SET used = used + 1",
+        (invitation.id, invitation.expires_at),
+    )
+    cursor.execute("SELECT used FROM invitations WHERE id = ?", (invitation.id,))
+    row = cursor.fetchone()
+    if row is None or int(row[0]) > invitation.most:
+        raise InvitationSpent("the invitation has been used as often as it may")
 
 
 def _unknown(key: str) -> UnknownAccount:

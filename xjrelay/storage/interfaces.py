@@ -10,7 +10,7 @@ caller. This module must not import a concrete store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,6 +37,14 @@ class AccountExists(StoreError):
 
 class UnknownAccount(StoreError):
     """There is no such account (any more)."""
+
+
+class InvitationSpent(StoreError):
+    """The invitation has been used as often as it may."""
+
+
+class RosterFull(StoreError):
+    """The roster holds as many contacts as it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +125,38 @@ class Account:
     credentials: Credentials
 
 
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What an invitation says: that an account may be made, so often, until then.
+
+    Args:
+        id: random; how often it was used is kept under it.
+        most: how many accounts.
+        expires_at: milliseconds; the row may be forgotten from then on.
+    """
+
+    id: bytes
+    most: int
+    expires_at: int
+
+
+Session = tuple[str, int]
+"""An account's key and the number of one of its sessions."""
+
+
 class AccountStore(Protocol):
     """The manager's accounts."""
 
-    def create(self, account: Account) -> Deferred[None]:
-        """Keep a new account; fails with :class:`AccountExists`, also for one made a moment ago."""
+    def create(self, account: Account, invitation: Invitation | None = None) -> Deferred[None]:
+        """Keep a new account, and use an invitation for it, both or neither.
+
+        Its sessions count on from the highest number that any removed account had. Invitations
+        that have expired at the account's ``updated_at`` are forgotten.
+
+        Returns:
+            Fails with :class:`AccountExists`, also for one made a moment ago, or with
+            :class:`InvitationSpent`.
+        """
 
     def get(self, key: str) -> Deferred[Account | None]:
         """The account, or None."""
@@ -134,11 +169,22 @@ class AccountStore(Protocol):
         given for it before, also over a crash. Fails with :class:`UnknownAccount`.
         """
 
-    def replace_credentials(self, key: str, credentials: Credentials) -> Deferred[None]:
-        """Change the password; fails with :class:`UnknownAccount`."""
+    def replace_credentials(self, key: str, credentials: Credentials) -> Deferred[int]:
+        """Change the password, and end every session for good that there has been.
 
-    def remove(self, key: str) -> Deferred[None]:
-        """Remove the account and every roster row about it; fails with :class:`UnknownAccount`."""
+        Returns:
+            The highest number a session was given; fails with :class:`UnknownAccount`.
+        """
+
+    def remove(self, key: str) -> Deferred[int]:
+        """Remove the account and every roster row about it, and end every session for good.
+
+        Returns:
+            The highest number a session was given; fails with :class:`UnknownAccount`.
+        """
+
+    def ended(self, sessions: Collection[Session]) -> Deferred[list[Session]]:
+        """Those of some sessions that were ended for good, whoever still has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +236,9 @@ class RosterStore(Protocol):
     def pair(self, asker: str, target: str) -> Deferred[Pair]:
         """Both rows of a relation as they are."""
 
-    def change(self, asker: str, target: str, decide: Callable[[Pair], Decision]) -> Deferred[Decision]:
+    def change(
+        self, asker: str, target: str, decide: Callable[[Pair], Decision], most: int | None = None
+    ) -> Deferred[Decision]:
         """Read a pair, decide, and write what was decided, as one step.
 
         Nothing else comes between reading and writing, so two users who add each other at the same
@@ -200,9 +248,11 @@ class RosterStore(Protocol):
             asker: key of the account that asks.
             target: key of the contact.
             decide: a pure function; what it raises fails the Deferred and changes nothing.
+            most: how many contacts (rows ``to`` and ``both``) the asker may come to have.
 
         Returns:
-            The decision; fails with :class:`UnknownAccount` when either account is not there.
+            The decision; fails with :class:`UnknownAccount` when either account is not there, with
+            :class:`RosterFull` when a contact would be one too many.
         """
 
 

@@ -7,20 +7,24 @@ SQLite alike, so that what passes here holds there. This module must not import 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred, execute, succeed
 
-from xjrelay.domain.roster import Decision, Pair, Row
+from xjrelay.domain.roster import Decision, Pair, Row, gains_a_contact
 from xjrelay.storage.interfaces import (
     Account,
     AccountExists,
     ComponentRow,
     Contact,
     Credentials,
+    Invitation,
+    InvitationSpent,
     ManagerStores,
     RelayRow,
+    RosterFull,
+    Session,
     TrackerStores,
     UnknownAccount,
 )
@@ -64,20 +68,26 @@ class MemoryAccounts:
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
         self._sessions: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
+        self._highest_removed = 0
+        self._invitations: dict[bytes, tuple[int, int]] = {}  # how often used, until when kept
         self._removed: list[Callable[[str], None]] = []
 
     def on_remove(self, forget: Callable[[str], None]) -> None:
         """What a foreign key does elsewhere: called with the key of each removed account."""
         self._removed.append(forget)
 
-    def create(self, account: Account) -> Deferred[None]:
-        """Keep a new account."""
+    def create(self, account: Account, invitation: Invitation | None = None) -> Deferred[None]:
+        """Keep a new account, and use an invitation for it."""
 
         def create() -> None:
             key = account.profile.key
             if key in self.accounts:
                 raise AccountExists(f"there is an account {key!r} already")
+            if invitation is not None:
+                self._use(invitation, account.profile.updated_at)
             self.accounts[key] = account
+            self._sessions[key] = self._ended[key] = self._highest_removed
 
         return execute(create)
 
@@ -101,30 +111,46 @@ class MemoryAccounts:
 
         def next_session() -> int:
             self.require(key)
-            self._sessions[key] = self._sessions.get(key, 0) + 1
+            self._sessions[key] += 1
             return self._sessions[key]
 
         return execute(next_session)
 
-    def replace_credentials(self, key: str, credentials: Credentials) -> Deferred[None]:
-        """Change the password."""
+    def replace_credentials(self, key: str, credentials: Credentials) -> Deferred[int]:
+        """Change the password, and end every session for good."""
 
-        def replace_credentials() -> None:
+        def replace_credentials() -> int:
             self.accounts[key] = replace(self.require(key), credentials=credentials)
+            self._ended[key] = self._sessions[key]
+            return self._sessions[key]
 
         return execute(replace_credentials)
 
-    def remove(self, key: str) -> Deferred[None]:
+    def remove(self, key: str) -> Deferred[int]:
         """Remove the account; its roster rows, on both sides, go with it."""
 
-        def remove() -> None:
+        def remove() -> int:
             self.require(key)
-            del self.accounts[key]
-            self._sessions.pop(key, None)
+            del self.accounts[key], self._ended[key]
+            last = self._sessions.pop(key)
+            self._highest_removed = max(self._highest_removed, last)
             for forget in self._removed:
                 forget(key)
+            return last
 
         return execute(remove)
+
+    def ended(self, sessions: Collection[Session]) -> Deferred[list[Session]]:
+        """Those of some sessions that were ended for good."""
+        gone = [(key, n) for key, n in sessions if key not in self._ended or n <= self._ended[key]]
+        return succeed(gone)
+
+    def _use(self, invitation: Invitation, now: int) -> None:
+        self._invitations = {one: used for one, used in self._invitations.items() if used[1] >= now}
+        used, _ = self._invitations.get(invitation.id, (0, 0))
+        if used >= invitation.most:
+            raise InvitationSpent("the invitation has been used as often as it may")
+        self._invitations[invitation.id] = (used + 1, invitation.expires_at)
 
     def require(self, key: str) -> Account:
         """The account, or :class:`UnknownAccount`."""
@@ -179,13 +205,18 @@ class MemoryRoster:
         """Both rows of a relation as they are."""
         return succeed(self._pair(asker, target))
 
-    def change(self, asker: str, target: str, decide: Callable[[Pair], Decision]) -> Deferred[Decision]:
+    def change(
+        self, asker: str, target: str, decide: Callable[[Pair], Decision], most: int | None = None
+    ) -> Deferred[Decision]:
         """Read a pair, decide, and write what was decided."""
 
         def change() -> Decision:
             self._accounts.require(asker)
             self._accounts.require(target)
-            decision = decide(self._pair(asker, target))
+            before = self._pair(asker, target)
+            decision = decide(before)
+            if most is not None and gains_a_contact(before, decision):
+                self._refuse_more(asker, most)
             self._write(asker, target, decision.pair.asker)
             self._write(target, asker, decision.pair.target)
             return decision
@@ -200,6 +231,11 @@ class MemoryRoster:
             self._rows.get(owner, {}).pop(contact, None)
         else:
             self._rows.setdefault(owner, {})[contact] = row
+
+    def _refuse_more(self, owner: str, most: int) -> None:
+        rows = self._rows.get(owner, {}).values()
+        if sum(row.subscription.hears for row in rows) >= most:
+            raise RosterFull(f"there are {most} contacts already")
 
     def _forget(self, key: str) -> None:
         self._rows.pop(key, None)

@@ -13,9 +13,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from xjrelay.domain.roster import Decision, Pair, Row, Subscription
+from xjrelay.domain.roster import Decision, Pair, Row, Subscription, gains_a_contact
 from xjrelay.storage.accounts import SqliteAccounts
-from xjrelay.storage.interfaces import Contact, ManagerStores, Profile, UnknownAccount
+from xjrelay.storage.interfaces import Contact, ManagerStores, Profile, RosterFull, UnknownAccount
 from xjrelay.storage.pool import Cursor, Database
 from xjrelay.storage.relays import SqliteRelays
 
@@ -59,7 +59,9 @@ class SqliteRoster:
         """Both rows of a relation as they are."""
         return self._database.read(lambda cursor: _pair(cursor, asker, target))
 
-    def change(self, asker: str, target: str, decide: Callable[[Pair], Decision]) -> Deferred[Decision]:
+    def change(
+        self, asker: str, target: str, decide: Callable[[Pair], Decision], most: int | None = None
+    ) -> Deferred[Decision]:
         """Read a pair, decide, and write what was decided."""
 
         def change(cursor: Cursor) -> Decision:
@@ -69,6 +71,8 @@ class SqliteRoster:
             decision = decide(before)
             _write(cursor, asker, target, before.asker, decision.pair.asker)
             _write(cursor, target, asker, before.target, decision.pair.target)
+            if most is not None and gains_a_contact(before, decision):
+                _refuse_more(cursor, asker, most)
             return decision
 
         return self._database.write(change)
@@ -83,6 +87,14 @@ def open_manager_stores(reactor: Any, path: Path) -> ManagerStores:
         roster=SqliteRoster(database),
         close=lambda: Deferred.fromCoroutine(database.close()),
     )
+
+
+def _refuse_more(cursor: Cursor, owner: str, most: int) -> None:
+    cursor.execute(
+        "SELECT count(*) FROM roster WHERE owner = ? AND subscription IN ('to', 'both')", (owner,)
+    )
+    if int(cursor.fetchone()[0]) > most:  # what was written goes with the failure
+        raise RosterFull(f"there are {most} contacts already")
 
 
 def _require(cursor: Cursor, key: str) -> None:
