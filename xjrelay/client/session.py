@@ -262,6 +262,8 @@ class Session:
         """
         check_user(user)
         item = {"jid": user, "subscription": "to"} | ({} if name is None else {"name": name})
+        if user_key(user) == user_key(self.username):
+            raise Refused(400, "nobody is their own contact")
         with self._changing(user):
             iq = await self._iq("set", {"item": item})
         contact = contact_of(iq.query.get("item")) if isinstance(iq.query, dict) else None
@@ -278,8 +280,13 @@ class Session:
         """
         check_user(user)
         item = {"jid": user, "subscription": "to"}
-        with self._changing(user):
-            await self._iq("set", {"item": item}, subscription="remove")
+        try:
+            with self._changing(user):
+                await self._iq("set", {"item": item}, subscription="remove")
+        except Refused as error:
+            if error.code != 400:
+                raise
+            raise Refused(400, f"{user} is not a contact") from error
         self.presences.drop(user)
         was = self.contacts.drop(user)
         if was is not None:
