@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""What may be typed after ``xj``, and where the user, the password and the trackers come from."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import secrets
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xjrelay import __version__
+from xjrelay.cli.screen import Screen
+from xjrelay.client.aio import Client, connect
+from xjrelay.client.errors import BadAddress
+from xjrelay.client.session import Settings, check_user
+from xjrelay.client.target import Place, place
+
+DEFAULT_TRACKER = "127.0.0.1:5000"
+
+ONE_SHOT = Settings(available=False, messages=False)
+"""For a command that asks something and goes: nobody sees it come or leave."""
+
+
+class UsageError(Exception):
+    """Typed wrongly: exit status 2, and one line that says what."""
+
+
+Command = Callable[["Call"], Awaitable[int]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One run of a command.
+
+    Attributes:
+        args: what was typed.
+        screen: where it writes.
+        environ: the process's environment.
+    """
+
+    args: argparse.Namespace
+    screen: Screen
+    environ: Mapping[str, str]
+
+    def trackers(self) -> list[Place]:
+        """The trackers, in the order they are asked.
+
+        Raises:
+            UsageError: one is no address.
+        """
+        given = self.args.tracker or self.environ.get("XJ_TRACKER", DEFAULT_TRACKER).split(",")
+        try:
+            return [place(one.removeprefix("xj://")) for one in given]
+        except BadAddress as error:
+            raise UsageError(f"--tracker: {error}") from None
+
+    def url(self) -> str:
+        """The same as the library takes them."""
+        return "xj://" + ",".join(str(one) for one in self.trackers())
+
+    def user(self) -> str:
+        """Who it is.
+
+        Raises:
+            UsageError: not given, or no username.
+        """
+        user: str | None = self.args.user or self.environ.get("XJ_USER")
+        if not user:
+            raise UsageError("say who you are: --user NAME, or XJ_USER")
+        try:
+            check_user(user)
+        except BadAddress as error:
+            raise UsageError(str(error)) from None
+        return user
+
+    def password(self, twice: bool = False) -> str:
+        """The password: from ``--password-file``, XJ_PASSWORD, or asked.
+
+        Args:
+            twice: ask a second time, as for a new account.
+
+        Raises:
+            UsageError: it can't be had, or the two differ.
+        """
+        if self.args.password_file is not None:
+            try:
+                return str(self.args.password_file.read_text("utf-8")).split("\n", 1)[0].rstrip("\r")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+                raise UsageError(f"--password-file {self.args.password_file}: {reason}") from None
+        if "XJ_PASSWORD" in self.environ:
+            return self.environ["XJ_PASSWORD"]
+        if not sys.stdin.isatty():
+            raise UsageError("no password: give --password-file FILE or XJ_PASSWORD")
+        password = getpass.getpass(f"Password of {self.user()}: ")
+        if twice and getpass.getpass("The same again: ") != password:
+            raise UsageError("the two passwords differ")
+        return password
+
+    async def connect(
+        self, settings: Settings | None = None, register: bool = False, resource: str | None = None
+    ) -> Client:
+        """Log in as the user.
+
+        Args:
+            settings: what to leave out.
+            register: make the account.
+            resource: the device; random when absent, so that the command replaces no running client.
+        """
+        user, url = self.user(), self.url()
+        password = self.password(twice=register)
+        device = f"xj-{secrets.token_hex(4)}" if resource is None else resource
+        return await connect(url, user, password, register=register, resource=device, settings=settings)
+
+
+def common(again: bool = False) -> argparse.ArgumentParser:
+    """The options every command has; they may stand before it and after it.
+
+    Args:
+        again: for a parser within the one that has them: what isn't typed there changes nothing.
+    """
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS if again else None)
+    parser.add_argument(
+        "--tracker",
+        action="append",
+        metavar="HOST:PORT",
+        help=f"a tracker; may be given several times (XJ_TRACKER, default {DEFAULT_TRACKER})",
+    )
+    parser.add_argument("--user", metavar="NAME", help="who you are (XJ_USER)")
+    parser.add_argument(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help="its first line is the password (XJ_PASSWORD; else it is asked)",
+    )
+    default = argparse.SUPPRESS if again else False
+    parser.add_argument(
+        "--json", action="store_true", default=default, help="one JSON object a line, for scripts"
+    )
+    return parser
+
+
+def top() -> argparse.ArgumentParser:
+    """``xj`` itself."""
+    parser = argparse.ArgumentParser(
+        prog="xj",
+        parents=[common()],
+        description="Messages, contacts and presence from a terminal.",
+        epilog="Exit status: 0 done, 1 refused (the reason on standard error), 2 wrong usage.",
+    )
+    parser.add_argument("--version", action="version", version=f"xj {__version__}")
+    return parser
