@@ -56,7 +56,8 @@ HEARD: dict[Phase, frozenset[Kind]] = {
     Phase.TRACKER_OPEN: _ALIVE | {Kind.GET_COMPONENTS, Kind.WATCH_COMPONENTS},
     Phase.MANAGER_HELLO: _ALIVE | {Kind.COMPONENT_HELLO},
     Phase.MANAGER_PROOF: frozenset({Kind.AUTH}),
-    Phase.MANAGER_RELAY: _ALIVE | {Kind.NCIR, Kind.ECIR, Kind.WHO},
+    Phase.MANAGER_RELAY: _ALIVE
+    | {Kind.NCIR, Kind.ECIR, Kind.WHO, Kind.REPORTED, Kind.MESSAGE, Kind.TAKEN, Kind.DRAIN},
     Phase.MANAGER_LOGIN: _ALIVE | {Kind.AUTH},
     Phase.MANAGER_USER: _ALIVE | {Kind.GET_RELAY, Kind.IQ, Kind.PRESENCE},
     Phase.RELAY_HELLO: _ALIVE | {Kind.USER_HELLO, Kind.COMPONENT_HELLO},
@@ -68,11 +69,13 @@ HEARD: dict[Phase, frozenset[Kind]] = {
     Phase.AT_TRACKER_OPEN: _OUTCOME | {Kind.COMPONENTS},
     Phase.AT_MANAGER_PROOF: _OUTCOME | {Kind.AUTH},
     Phase.AT_MANAGER_WELCOME: _OUTCOME | {Kind.MANAGER_WELCOME},
-    Phase.AT_MANAGER_RELAY: _OUTCOME | {Kind.WHO_ANSWER, Kind.REVOKE, Kind.KEYS},
+    Phase.AT_MANAGER_RELAY: _OUTCOME
+    | {Kind.WHO_ANSWER, Kind.REVOKE, Kind.KEYS, Kind.MAIL, Kind.MESSAGE, Kind.RECEIPT}
+    | {Kind.GONE, Kind.DRAIN},
     Phase.AT_MANAGER_LOGIN: _OUTCOME | {Kind.AUTH},
     Phase.AT_MANAGER_USER: _OUTCOME | {Kind.IQ, Kind.PRESENCE},
     Phase.AT_RELAY_HELLO: _OUTCOME | {Kind.USER_WELCOME},
-    Phase.AT_RELAY_USER: _OUTCOME | {Kind.MESSAGE, Kind.ACK, Kind.RECEIPT},
+    Phase.AT_RELAY_USER: _OUTCOME | {Kind.MESSAGE, Kind.ACK, Kind.RECEIPT, Kind.MOVE},
     Phase.AT_MESH_PROOF: _OUTCOME | {Kind.AUTH},
 }
 

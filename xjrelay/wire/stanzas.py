@@ -55,6 +55,11 @@ class Kind(Enum):
     WHO_ANSWER = "who answer"
     REVOKE = "revoke"
     KEYS = "keys"
+    REPORTED = "reported"
+    MAIL = "mail"
+    TAKEN = "taken"
+    GONE = "gone"
+    DRAIN = "drain"
     GET_RELAY = "get_relay_less_connection"
     IQ = "iq"
     PRESENCE = "presence"
@@ -63,6 +68,7 @@ class Kind(Enum):
     MESSAGE = "message"
     ACK = "ack"
     RECEIPT = "receipt"
+    MOVE = "move"
     MESH_WELCOME = "mesh welcome"
     NEW_USER = "new user"
     END_USER = "end user"
@@ -162,28 +168,36 @@ class ManagerWelcome(Stanza):
     """The manager's answer to a relay that proved itself (section 5).
 
     ``{"components": [{"username", "ip_local", "port", "type", "connection"}], "username",
-    "token", "keys"}``: the relays there are (``connection`` their users), the relay's own
-    name, its token for the mesh, and the keys users' tokens are checked with.
+    "token", "keys", "gone"?, "fresh"?}``: the relays there are (``connection`` their users),
+    the relay's own name, its token for the mesh, and the keys users' tokens are checked with;
+    ``gone`` as in :class:`Gone`. ``fresh`` true: the manager had given this relay up, so it
+    ends every session before it reports (section 8).
     """
 
     components: list[dict[str, Any]]
     username: str
     token: str
     keys: list[dict[str, Any]]
+    gone: list[str] = []
+    fresh: bool = False
 
 
 class Ncir(Stanza, tag_field="message", tag="ncir"):
-    """``{"message": "ncir", "username_relay", "username", "resource", "session"}``: a new
-    connection in the relay.
+    """``{"message": "ncir", "username_relay", "username", "resource", "session", "waits"?,
+    "resuming"?}``: a new connection in the relay.
 
-    After its hello a relay says it once for each session it has: the manager starts each link
-    with an empty list, so that the counts can't drift.
+    After its hello a relay says it once for each session it has, then :class:`Reported`: the
+    manager starts each link with an empty list, so that the counts can't drift. ``waits`` true
+    is an opening, answered by :class:`Mail`. ``resuming`` true: the session has lost its
+    connection and waits for its user; said again without it when the user is back.
     """
 
     username_relay: str
     username: AddressText
     resource: str = ""
     session: Count = 0
+    waits: bool = False
+    resuming: bool = False
 
 
 class Ecir(Stanza, tag_field="message", tag="ecir"):
@@ -236,6 +250,53 @@ class Keys(Stanza, tag_field="message", tag="keys"):
     token: str
 
 
+class Reported(Stanza, tag_field="message", tag="reported"):
+    """``{"message": "reported"}``: the relay has said each session it has."""
+
+
+class Mail(Stanza, tag_field="message", tag="mail"):
+    """``{"message": "mail", "username", "resource", "session", "rows", "more"?}``: messages out
+    of the mailbox for a session that waits (section 8).
+
+    As many messages follow on the link as there are ``rows``, one frame each, as they were
+    stored. Without ``more`` these are the last, and the session is open.
+    """
+
+    username: AddressText
+    resource: str = ""
+    session: Count = 0
+    rows: list[Count] = []
+    more: bool = False
+
+
+class Taken(Stanza, tag_field="message", tag="taken"):
+    """``{"message": "taken", "username", "rows"}``: that user has acknowledged these rows of its
+    mailbox, and they leave it."""
+
+    username: AddressText
+    rows: list[Count]
+
+
+class Gone(Stanza, tag_field="message", tag="gone"):
+    """``{"message": "gone", "relays"}``: every relay that the manager has given up, by name.
+
+    Nothing is exchanged with them until a later list leaves them out (section 8).
+    """
+
+    relays: list[str]
+
+
+class Drain(Stanza, tag_field="message", tag="drain"):
+    """``{"message": "drain", "within"?, "users"?}``: the manager asks a relay to send its users
+    elsewhere within so many milliseconds, all of them or (``users``) some.
+
+    From a relay to the manager: it takes no more users.
+    """
+
+    within: Count = 0
+    users: Count | None = None
+
+
 # -- user to manager -------------------------------------------------------------------------
 
 
@@ -268,7 +329,9 @@ class Presence(Stanza, tag_field="stanza", tag="presence"):
 
     ``{"stanza": "presence", "from"?, "to"?, "type"?, "bio"?, "show"?, "status"?}`` from a user;
     from the manager also ``username``, ``online`` (1 or 0), ``updated_at`` (milliseconds since
-    1970), ``item`` (with ``subscribed`` and ``unsubscribed``), ``directed_entity``, ``target``.
+    1970), ``item`` (with ``subscribed`` and ``unsubscribed``), ``directed_entity``, ``target``,
+    and ``state`` ``resuming`` beside ``online`` 1 where the user's connection is lost and it has
+    not been given up yet.
     """
 
     from_: AddressText | None = None
@@ -280,6 +343,7 @@ class Presence(Stanza, tag_field="stanza", tag="presence"):
     updated_at: int | None = None
     show: Literal["away", "dnd", "xa", "chat"] | None = None
     status: Text | None = None
+    state: Literal["resuming"] | None = None
     item: dict[str, Any] | None = None
     directed_entity: bool | None = None
     target: str | None = None
@@ -322,9 +386,10 @@ class UserWelcome(Stanza, tag_field="message", tag="hello!"):
 
 class Message(Stanza, tag_field="stanza", tag="message"):
     """``{"stanza": "message", "from"?, "to", "body"?, "lang"?, "type"?, "subject"?, "id"?,
-    "thread"?, ...}`` (section 7, RFC 6121, 5).
+    "thread"?, "again"?, ...}`` (section 7, RFC 6121, 5).
 
-    ``type`` is ``chat`` when absent. From ``relay`` with ``error`` true and a ``code`` it says
+    ``type`` is ``chat`` when absent. ``again`` true: the sender goes back to this one after a
+    503, and everything later to the same user follows it (section 8). From ``relay`` with ``error`` true and a ``code`` it says
     that the message with this ``id`` reached nobody.
     """
 
@@ -338,6 +403,7 @@ class Message(Stanza, tag_field="stanza", tag="message"):
     thread: Text | None = None
     error: bool | None = None
     code: int | None = None
+    again: bool | None = None
 
 
 class Ack(Stanza, tag_field="stanza", tag="ack"):
@@ -351,13 +417,26 @@ class Receipt(Stanza, tag_field="stanza", tag="receipt"):
     """``{"stanza": "receipt", "to", "ids", "status": "delivered"|"stored"|"failed", "code"?}``:
     what became of the messages with these ids (section 8).
 
-    ``to`` is the session that sent them; ``code`` (503, 507) says why they failed.
+    ``to`` is the session that sent them; ``code`` says why they failed: 503 not now, 507 the
+    mailbox is full; between servers also 404, there is no such user.
     """
 
     to: AddressText
     ids: list[Id]
     status: Literal["delivered", "stored", "failed"]
     code: int | None = None
+
+
+class Move(Stanza, tag_field="type", tag="move"):
+    """``{"type": "move", "component", "within"}``: this relay will not be there for long; the
+    user opens a session elsewhere within so many milliseconds (section 8).
+
+    ``component`` lists relays as an answer to a login does; which one to use, and the token for
+    it, are the manager's to say.
+    """
+
+    component: list[dict[str, Any]]
+    within: Count
 
 
 # -- relay to relay --------------------------------------------------------------------------
@@ -437,6 +516,11 @@ CLASSES: dict[Kind, type[Stanza]] = {
     Kind.WHO_ANSWER: WhoAnswer,
     Kind.REVOKE: Revoke,
     Kind.KEYS: Keys,
+    Kind.REPORTED: Reported,
+    Kind.MAIL: Mail,
+    Kind.TAKEN: Taken,
+    Kind.GONE: Gone,
+    Kind.DRAIN: Drain,
     Kind.GET_RELAY: GetRelay,
     Kind.IQ: Iq,
     Kind.PRESENCE: Presence,
@@ -445,6 +529,7 @@ CLASSES: dict[Kind, type[Stanza]] = {
     Kind.MESSAGE: Message,
     Kind.ACK: Ack,
     Kind.RECEIPT: Receipt,
+    Kind.MOVE: Move,
     Kind.MESH_WELCOME: MeshWelcome,
     Kind.NEW_USER: NewUser,
     Kind.END_USER: EndUser,
@@ -462,6 +547,11 @@ _BY_MESSAGE = {
         Kind.WHO,
         Kind.REVOKE,
         Kind.KEYS,
+        Kind.REPORTED,
+        Kind.MAIL,
+        Kind.TAKEN,
+        Kind.GONE,
+        Kind.DRAIN,
         Kind.NEW_USER,
         Kind.END_USER,
     )
@@ -470,6 +560,7 @@ _BY_TYPE = {
     "ping": Kind.PING,
     "pong": Kind.PONG,
     "auth": Kind.AUTH,
+    "move": Kind.MOVE,
     "get_relay_less_connection": Kind.GET_RELAY,
     "manager": Kind.COMPONENT_HELLO,
     "relay": Kind.COMPONENT_HELLO,
