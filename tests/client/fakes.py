@@ -19,7 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from xjrelay.client.network import Cancellable, Connection, DialError, Receiver
+from xjrelay.client.network import Cancellable, Connection, DialError, Promise, Receiver
 from xjrelay.security.scram import Credentials, ScramError, ScramServer, derive, username_of
 
 T = TypeVar("T")
@@ -224,6 +224,7 @@ class FakeNetwork:
         servers: by host and port.
         dialled: every address dialled, in order.
         logged: the lines of the log.
+        held: a list, and what is computed elsewhere waits in it until it is settled.
     """
 
     def __init__(self, flavour: Flavour, seed: int = 1) -> None:
@@ -235,9 +236,13 @@ class FakeNetwork:
         self.dialled: list[tuple[str, int]] = []
         self.logged: list[str] = []
         self.tasks: list[Running[None]] = []
+        self.held: list[Promise[None]] | None = None
 
     def seconds(self) -> float:
         return self.clock.seconds()
+
+    def wall(self) -> float:
+        return 1_800_000_000.0 + self.clock.seconds()
 
     def call_later(self, delay: float, call: Callable[[], object]) -> Cancellable:
         return Timer(self.clock.callLater(max(0.0, delay), call))
@@ -257,6 +262,10 @@ class FakeNetwork:
         return task
 
     async def compute(self, work: Callable[[], T]) -> T:
+        if self.held is not None:
+            release: Promise[None] = Promise(self)
+            self.held.append(release)
+            await release.wait()
         return work()
 
     def log(self, text: str, **fields: object) -> None:

@@ -63,7 +63,8 @@ class House(SynchronousTestCase):
         """One that has not begun."""
         places = [Place(*TRACKER), Place(*TRACKER_2)]
         settings = Settings(**{key: keys.pop(key) for key in list(keys) if key in Settings.__slots__})
-        session = Session(self.network, places, Login(username, password, **keys), settings)
+        outbox = keys.pop("outbox", None)
+        session = Session(self.network, places, Login(username, password, **keys), settings, outbox)
         self.sessions.append(session)
         return session
 

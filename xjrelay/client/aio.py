@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -41,6 +43,7 @@ async def connect(
     *,
     register: bool = False,
     resource: str = "",
+    outbox: str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
     rng: random.Random | None = None,
 ) -> Client:
@@ -52,6 +55,8 @@ async def connect(
         password: kept in memory to log in again; only with ``register`` is it sent, otherwise proven.
         register: make the account.
         resource: the name of this device; the same user and resource logged in twice ends the older.
+        outbox: a file that outlives the application: messages without an outcome are sent again from it,
+            and what the application was given is not given again. One a user, and one client at a time.
         settings: what to leave out.
         rng: jitter and message ids.
 
@@ -59,7 +64,7 @@ async def connect(
         ClientError: see :mod:`xjrelay.client.errors`.
     """
     network = AsyncioNetwork(asyncio.get_running_loop(), rng or random.Random())
-    session = Session(network, trackers(url), Login(username, password, resource, register), settings)
+    session = Session(network, trackers(url), Login(username, password, resource, register), settings, outbox)
     try:
         await session.start()
     except asyncio.CancelledError:
@@ -226,6 +231,10 @@ class AsyncioNetwork:
     def seconds(self) -> float:
         """The loop's time."""
         return self._loop.time()
+
+    def wall(self) -> float:
+        """The system's clock: a loop's time begins anywhere."""
+        return time.time()
 
     def call_later(self, delay: float, call: Callable[[], object]) -> Cancellable:
         """A timer of the loop."""

@@ -101,6 +101,14 @@ class OutboxFull(ClientError):
     retryable = True
 
 
+class OutboxBroken(ClientError):
+    """The outbox's file can't be used, or can't take this message: it was not sent.
+
+    Where the disk broke while the message was being brought to it, it may still go out when the file
+    is next opened.
+    """
+
+
 class ProtocolError(ClientError):
     """A server broke the protocol; the link was closed."""
 

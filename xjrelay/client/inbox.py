@@ -8,42 +8,73 @@ else at once; so ``h`` stops before the oldest message the application hasn't ta
 On a resumption the relay sends again what was not acknowledged. What of it is already here is known by
 number, and passed over. In a new session it is known by the message's id.
 
-Pure: no framework, no clock.
+Pure: no framework, and time comes as an argument.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from xjrelay.client.model import Message, user_key
 
 REMEMBERED_IDS = 10_000
 """Ids remembered a sender."""
 
+REMEMBERED_FOR = 31 * 24 * 3600.0
+"""Seconds an id is remembered. Nothing is sent again later than that (protocol, section 8)."""
+
 REMEMBERED_SENDERS = 1_000
 """Senders of whom ids are remembered; the one not heard for longest is forgotten first."""
 
 
 class SeenIds:
-    """The ids had of each sender, bounded both ways."""
+    """The ids had of each sender, bounded in number, in age, and in senders."""
 
     def __init__(self, ids: int = REMEMBERED_IDS, senders: int = REMEMBERED_SENDERS) -> None:
         self._max_ids = ids
         self._max_senders = senders
-        self._senders: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
+        # When the application was given each; None while it wasn't.
+        self._senders: OrderedDict[str, OrderedDict[str, float | None]] = OrderedDict()
+
+    def __iter__(self) -> Iterator[tuple[str, str, float]]:
+        """Sender, id and time of all that the application was given, each sender's oldest first."""
+        for sender, ids in self._senders.items():
+            for message_id, at in ids.items():
+                if at is not None:
+                    yield sender, message_id, at
 
     def add(self, sender: str, message_id: str) -> bool:
         """Remember an id; false when it was had before."""
-        ids = self._senders.setdefault(sender, OrderedDict())
-        self._senders.move_to_end(sender)
-        if len(self._senders) > self._max_senders:
-            self._senders.popitem(last=False)
+        ids = self._ids(sender)
         if message_id in ids:
             return False
         ids[message_id] = None
         if len(ids) > self._max_ids:
             ids.popitem(last=False)
         return True
+
+    def given(self, sender: str, message_id: str, at: float) -> None:
+        """The application was given that message.
+
+        Args:
+            at: when, in seconds since 1970.
+        """
+        ids = self._ids(sender)
+        ids[message_id] = at
+        if len(ids) > self._max_ids:
+            ids.popitem(last=False)
+        old = [one for one, then in islice(ids.items(), 2) if then is not None and then < at - REMEMBERED_FOR]
+        for one in old:
+            del ids[one]
+
+    def _ids(self, sender: str) -> OrderedDict[str, float | None]:
+        ids = self._senders.setdefault(sender, OrderedDict())
+        self._senders.move_to_end(sender)
+        if len(self._senders) > self._max_senders:
+            self._senders.popitem(last=False)
+        return ids
 
 
 class Arrival:
@@ -59,12 +90,21 @@ class Arrival:
 class Inbox:
     """The relay's numbers of one user, over all its sessions.
 
+    Args:
+        seen: the ids had.
+        on_given: hears sender and id of each message that the application is given.
+
     Attributes:
         received: counted frames heard in this session.
     """
 
-    def __init__(self, seen: SeenIds | None = None) -> None:
+    def __init__(
+        self,
+        seen: SeenIds | None = None,
+        on_given: Callable[[str, str], None] = lambda sender, message_id: None,
+    ) -> None:
         self._seen = seen or SeenIds()
+        self._on_given = on_given
         self.received = 0
         self._skip = 0  # counted frames that a resumption sends again and we have
         self._resume_from = 0
@@ -124,7 +164,9 @@ class Inbox:
         message = arrival.message
         self._untaken.discard(arrival)
         if message.id is not None:
-            self._queued.pop((user_key(message.from_), message.id), None)
+            sender = user_key(message.from_)
+            self._queued.pop((sender, message.id), None)
+            self._on_given(sender, message.id)
         self._done.update(number for number in arrival.numbers if number in self._outstanding)
         arrival.numbers.clear()
         while self._outstanding and self._outstanding[0] in self._done:

@@ -38,12 +38,15 @@ class Message:
 class Receipt:
     """What became of a sent message (protocol, section 8).
 
+    It comes as an event too, where the outbox is in a file and nobody waits for the outcome any more.
+
     Attributes:
         id: the message's.
         status: ``delivered``: the recipient's application has it (or, if its session doesn't
             acknowledge, it was written there). ``stored``: on disk in its mailbox. ``failed``: see ``code``.
         code: for ``failed``: 404 no such user or not online, 507 the mailbox is full; another
-            code is the relay's refusal. "Not now" (503) is none: the library tries it again.
+            code is the relay's refusal. "Not now" (503) is none: the library tries it again, from a
+            file for 31 days, and only then says it.
     """
 
     id: str
@@ -152,7 +155,7 @@ class Missed:
     count: int
 
 
-Event = Message | Presence | RosterChange | LinkState | Components | Notice | Missed
+Event = Message | Receipt | Presence | RosterChange | LinkState | Components | Notice | Missed
 
 
 def user_key(text: str) -> str:

@@ -75,6 +75,9 @@ class Network(Protocol):
     def seconds(self) -> float:
         """The time; only differences matter."""
 
+    def wall(self) -> float:
+        """Seconds since 1970: what is kept in a file is dated by it."""
+
     def call_later(self, delay: float, call: Callable[[], object]) -> Cancellable:
         """Call after ``delay`` seconds."""
 

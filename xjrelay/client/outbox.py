@@ -40,9 +40,13 @@ class State(Enum):
 
 
 class Entry:
-    """One message under way."""
+    """One message under way.
 
-    __slots__ = ("frame", "id", "on_settled", "pair", "state", "value")
+    Attributes:
+        saved: it may be written: it is on disk, or is not to be.
+    """
+
+    __slots__ = ("frame", "id", "on_settled", "pair", "saved", "state", "value")
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Entry:
         self.id: str = value["id"]
         self.pair = pair
         self.state = State.WAITING
+        self.saved = True
         self.on_settled = on_settled
 
 
@@ -103,8 +108,12 @@ class Outbox:
         """How many have no outcome."""
         return len(self._entries)
 
-    def add(self, entry: Entry) -> None:
-        """A message to be sent.
+    def get(self, message_id: str) -> Entry | None:
+        """The message under way with this id."""
+        return self._entries.get(message_id)
+
+    def add(self, entry: Entry, bounded: bool = True) -> None:
+        """A message to be sent; one that was taken in an earlier life has no bound to meet.
 
         Raises:
             OutboxFull: too much is under way.
@@ -112,7 +121,8 @@ class Outbox:
         """
         if entry.id in self._entries:
             raise BadMessage(f"a message with the id {entry.id!r} is on its way already")
-        if len(self._entries) >= self._max_messages or self._bytes + len(entry.frame) > self._max_bytes:
+        full = len(self._entries) >= self._max_messages or self._bytes + len(entry.frame) > self._max_bytes
+        if full and bounded:
             raise OutboxFull(f"{len(self._entries)} messages are on their way and have no outcome yet")
         self._entries[entry.id] = entry
         self._bytes += len(entry.frame)
@@ -122,9 +132,9 @@ class Outbox:
             self._ready.append(entry)
 
     def take(self) -> list[bytes]:
-        """The frames to be written now, in order."""
+        """The frames to be written now, in order: up to the first that isn't saved yet."""
         frames = []
-        while self._ready:
+        while self._ready and (self._ready[0].saved or self._ready[0].state is not State.WAITING):
             entry = self._ready.popleft()
             if entry.state is not State.WAITING:
                 continue
@@ -211,10 +221,10 @@ class Outbox:
         largest = max(sent, key=lambda entry: len(entry.frame))
         return self.refused(largest.id, 413, now)
 
-    def give_up(self, entry: Entry, error: ClientError, now: float) -> None:
-        """No outcome came in the time the caller gave: it ends with ``error``, unless one did."""
+    def give_up(self, entry: Entry, outcome: Receipt | ClientError, now: float) -> None:
+        """No outcome came in time, or it can't be kept: it ends with this one, unless it has one."""
         if entry.state is not State.SETTLED:
-            self._finish(entry, error, now)
+            self._finish(entry, outcome, now)
 
     def abandon(self) -> list[Entry]:
         """The client closes: what has no outcome, in order."""

@@ -23,11 +23,11 @@ from xjrelay.client.core import (
     SessionOpened,
     Strange,
 )
-from xjrelay.client.errors import ClientError, NoRelay, Refused, TimedOut
+from xjrelay.client.errors import ClientError, NoRelay, Refused
 from xjrelay.client.inbox import Inbox
-from xjrelay.client.model import LinkState, Message, Notice, Receipt, Status
+from xjrelay.client.model import LinkState, Message, Notice, Receipt
 from xjrelay.client.network import Backoff, Cancellable, Network, Promise
-from xjrelay.client.outbox import Entry, Outbox
+from xjrelay.client.sending import Sending
 from xjrelay.client.stream import Stream
 from xjrelay.client.target import Place
 
@@ -36,11 +36,6 @@ _COUNTED = (MessageHeard, ErrorHeard, ReceiptHeard, Strange)
 ACK_EVERY = 100
 ACK_WITHIN = 0.2
 """An acknowledgement goes out after this many messages, or this many seconds."""
-
-AGAIN_FIRST = 0.25
-AGAIN_FACTOR = 1.6
-AGAIN_CEILING = 5.0
-"""Pauses before a message answered "not now" goes out again, seconds, with full jitter."""
 
 
 class Manager(Protocol):
@@ -60,15 +55,18 @@ class RelaySide:
         manager: gives relays.
         resource: the device.
         stream: where messages go.
+        outbox: the file of what is under way; None keeps it in memory.
 
     Attributes:
         relay: the name of the relay we are at, once we are.
     """
 
-    def __init__(self, network: Network, manager: Manager, resource: str, stream: Stream) -> None:
+    def __init__(
+        self, network: Network, manager: Manager, resource: str, stream: Stream, outbox: str | None = None
+    ) -> None:
         self.relay = ""
-        self.inbox = Inbox()
-        self.outbox = Outbox(self._pause_before)
+        self._sending = Sending(network, stream, self._write, lambda: self.is_up, outbox)
+        self.inbox = Inbox(self._sending.seen, self._sending.given)
         self._network = network
         self._manager = manager
         self._resource = resource
@@ -81,7 +79,6 @@ class RelaySide:
         self._resume_key: str | None = None
         self._acked = 0
         self._ack_timer: Cancellable | None = None
-        self._retry_timer: Cancellable | None = None
         self._backoff = Backoff(network)
 
     @property
@@ -168,7 +165,7 @@ class RelaySide:
             await channel.answer(self._welcome)
         finally:
             self._welcome = None
-        self._pump()
+        self._sending.pump()
         self._owe_ack()
 
     def _opened(self, welcome: SessionOpened) -> None:
@@ -179,11 +176,11 @@ class RelaySide:
         now = self._network.seconds()
         if not welcome.resumed:
             self.inbox.opened()
-            self.outbox.opened(now)
+            self._sending.outbox.opened(now)
             self._acked = 0
         else:
             self._acked = self.inbox.resumed()
-            if not self.outbox.resumed(welcome.h, now):
+            if not self._sending.outbox.resumed(welcome.h, now):
                 self._give_up_session("the relay says it has had what we never sent")
                 return
         if self._welcome is not None:
@@ -197,80 +194,34 @@ class RelaySide:
     def close(self) -> None:
         """Acknowledge what was taken, and leave; what has no outcome is told so."""
         self._acknowledge()
-        for timer in (self._ack_timer, self._retry_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
         if self._channel is not None:
             self._channel.close("closed")
 
     # -- sending -----------------------------------------------------------------------------
 
+    async def load(self, user: str) -> None:
+        """Take up what the outbox's file has. Raises OutboxBroken."""
+        await self._sending.load(user)
+
     async def send(self, value: dict[str, Any], frame: bytes, pair: str, timeout: float) -> Receipt:
-        """A message, until its outcome.
-
-        Args:
-            value: the stanza, with its id.
-            frame: the same, encoded.
-            pair: the recipient's key.
-            timeout: seconds to an outcome.
-
-        Raises:
-            OutboxFull, BadMessage: it was not taken.
-            TimedOut: no outcome came; it may still arrive.
-            Disconnected: the client was closed.
-        """
-        ticket: Promise[Receipt] = Promise(self._network)
-        entry = Entry(value, frame, pair, ticket.settle)
-        self.outbox.add(entry)
-        deadline = self._network.call_later(timeout, lambda: self._late(entry, timeout))
-
-        def settled(outcome: Receipt | ClientError) -> None:
-            deadline.cancel()
-            ticket.settle(outcome)
-
-        entry.on_settled = settled
-        self._pump()
-        return await ticket.wait()
+        """A message, until its outcome; see :meth:`Sending.send`."""
+        return await self._sending.send(value, frame, pair, timeout)
 
     def abandon(self, error: ClientError) -> None:
-        """The client is over: every message without an outcome ends with ``error``."""
-        for entry in self.outbox.abandon():
-            entry.on_settled(error)
+        """The client is over: whoever waits for an outcome is told ``error``."""
+        self._sending.abandon(error)
 
-    def _late(self, entry: Entry, timeout: float) -> None:
-        error = TimedOut(f"no outcome in {timeout:g} s; it may still arrive")
-        self.outbox.give_up(entry, error, self._network.seconds())
-        self._schedule_retry()
+    def forget(self) -> None:
+        """The application takes nothing any more."""
+        self._sending.close()
 
-    def _pump(self) -> None:
-        """Write what may be written."""
-        channel = self._channel
-        if not self.is_up or channel is None:
-            return
-        for frame in self.outbox.take():
-            channel.core.say_frame(frame)
-        channel.flush()
-        self._schedule_retry()
-
-    def _schedule_retry(self) -> None:
-        if self._retry_timer is not None:
-            self._retry_timer.cancel()
-            self._retry_timer = None
-        due = self.outbox.retry_at()
-        if due is not None:
-            self._retry_timer = self._network.call_later(max(0.0, due - self._network.seconds()), self._retry)
-
-    def _retry(self) -> None:
-        self._retry_timer = None
-        self.outbox.retry(self._network.seconds())
-        if self.is_up:
-            self._pump()
-        else:
-            self._schedule_retry()
-
-    def _pause_before(self, tries: int) -> float:
-        ceiling = min(AGAIN_FIRST * AGAIN_FACTOR ** min(tries, 20), AGAIN_CEILING)
-        return self._network.random.uniform(0, ceiling)
+    def _write(self, frames: list[bytes]) -> None:
+        assert self._channel is not None
+        for frame in frames:
+            self._channel.core.say_frame(frame)
+        self._channel.flush()
 
     # -- hearing -----------------------------------------------------------------------------
 
@@ -280,7 +231,7 @@ class RelaySide:
         elif isinstance(event, Answered):
             self._answered(event)
         elif isinstance(event, AckHeard):
-            if not self.outbox.acknowledged(event.h):
+            if not self._sending.outbox.acknowledged(event.h):
                 self._give_up_session("the relay acknowledged what we never sent")
         else:
             self._counted(event)
@@ -293,9 +244,9 @@ class RelaySide:
         if isinstance(event, MessageHeard):
             self._message(event.message)
         elif isinstance(event, ErrorHeard):
-            self._settle([event.id or ""], "failed", event.code, event.text)
+            self._sending.settle([event.id or ""], "failed", event.code, event.text)
         elif isinstance(event, ReceiptHeard):
-            self._settle(event.receipt.ids, event.receipt.status, event.receipt.code, "")
+            self._sending.settle(event.receipt.ids, event.receipt.status, event.receipt.code, "")
         self._owe_ack()
 
     def _message(self, message: Message) -> None:
@@ -316,23 +267,16 @@ class RelaySide:
         if self._channel is not None:
             self._channel.resume()
 
-    def _settle(self, ids: list[str], status: Status, code: int | None, text: str) -> None:
-        now = self._network.seconds()
-        for message_id in ids:
-            if not self.outbox.settle(message_id, status, code, now) and status == "failed" and text:
-                self._stream.put(Notice("relay", code or 0, text))
-        self._pump()
-
     def _answered(self, answer: Answered) -> None:
         if self._welcome is not None and not self._welcome.settled:
             self._welcome.settle(Refused(answer.code, answer.msg))
             return
         now = self._network.seconds()
         if answer.id is None and answer.code == 413:
-            self.outbox.too_large(now)
-        elif answer.id is None or not self.outbox.refused(answer.id, answer.code, now):
+            self._sending.outbox.too_large(now)
+        elif answer.id is None or not self._sending.outbox.refused(answer.id, answer.code, now):
             self._stream.put(Notice("relay", answer.code, answer.msg))
-        self._pump()
+        self._sending.pump()
 
     # -- acknowledging -----------------------------------------------------------------------
 

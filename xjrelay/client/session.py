@@ -8,6 +8,7 @@ methods await futures made by txaio's API object and so run under Twisted and un
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class Session:
         trackers: where the trackers are.
         login: as whom.
         settings: what to leave out.
+        outbox: the file of what is under way and of the ids had; None keeps them in memory.
         nonce: the source of SCRAM nonces.
 
     Attributes:
@@ -79,6 +81,7 @@ class Session:
         trackers: Sequence[Place],
         login: Login,
         settings: Settings | None = None,
+        outbox: str | os.PathLike[str] | None = None,
         nonce: Callable[[], str] = random_nonce,
     ) -> None:
         check_user(login.username)
@@ -88,7 +91,9 @@ class Session:
         self._settings = settings or Settings()
         self._stream = Stream(network, self._room)
         self._manager = ManagerSide(network, Trackers(network, trackers, self.emit), login, self, nonce)
-        self._relay = RelaySide(network, self._manager, login.resource, self._stream)
+        path = None if outbox is None else os.fspath(outbox)
+        self._relay = RelaySide(network, self._manager, login.resource, self._stream, path)
+        self._user = login.username
         self._mine: dict[str, str] = {}  # show and status as the application set them
         self._asked: dict[str, list[Promise[Presence]]] = {}
         self._changes: list[str] = []  # contacts that a request under way is about
@@ -119,10 +124,11 @@ class Session:
         A manager or relay that isn't there yet is waited for, up to ``connect_timeout``; a tracker isn't.
 
         Raises:
-            NoTracker, NoManager, NoRelay, Refused: it didn't work; nothing is left running.
+            NoTracker, NoManager, NoRelay, Refused, OutboxBroken: it didn't work; nothing is left running.
         """
         deadline = self._network.seconds() + self._settings.connect_timeout
         try:
+            await self._relay.load(self._user)
             await self._until(deadline, self._manager.log_in)
             self._tasks.append(self._network.spawn(self._manager.keep()))
             if self._settings.messages:
@@ -147,14 +153,19 @@ class Session:
             await backoff.wait()
 
     async def close(self) -> None:
-        """Acknowledge what was taken, log out, close every link (U13). Sends under way end Disconnected."""
+        """Acknowledge what was taken, log out, close every link (U13). Sends under way end Disconnected.
+
+        One that has ended by itself is closed too, for the outbox's file to be free.
+        """
         if self._over:
+            self._relay.forget()
             return
         self._over = True
         self._cancel_tasks()
         self._relay.close()
         await self._manager.log_out()
         self._finish(None)
+        self._relay.forget()
 
     def end(self, error: ClientError) -> None:
         """Over for good: replaced by a newer login, or the login is refused from now on."""
@@ -210,6 +221,7 @@ class Session:
             BadAddress: ``to`` can't be an address.
             BadMessage: it can't be sent as it is.
             OutboxFull: too much is under way.
+            OutboxBroken: the outbox's file can't take it.
             TimedOut: no outcome came in ``timeout`` seconds. It may still arrive; sent again with the same
                 ``id`` it is shown once.
             Disconnected: the client was closed before there was an outcome.

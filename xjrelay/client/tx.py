@@ -12,6 +12,7 @@ The reactor is an argument; only where none is given is the global one taken. Mu
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar, cast
@@ -49,13 +50,14 @@ class IClientReactor(IReactorTCP, IReactorTime):
     """What the client needs of a reactor: connections and time; threads are used where it has them."""
 
 
-def connect(
+def connect(  # noqa: PLR0913  # what an application may choose
     url: str,
     username: str,
     password: str,
     *,
     register: bool = False,
     resource: str = "",
+    outbox: str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
     reactor: IClientReactor | None = None,
     rng: random.Random | None = None,
@@ -68,6 +70,8 @@ def connect(
         password: kept in memory to log in again; only with ``register`` is it sent, otherwise proven.
         register: make the account.
         resource: the name of this device; the same user and resource logged in twice ends the older.
+        outbox: a file that outlives the application: messages without an outcome are sent again from it,
+            and what the application was given is not given again. One a user, and one client at a time.
         settings: what to leave out.
         reactor: the global one when absent.
         rng: jitter and message ids.
@@ -79,7 +83,8 @@ def connect(
 
     async def connecting() -> Client:
         network = TwistedNetwork(_reactor_or_global(reactor), rng or random.Random())
-        session = Session(network, trackers(url), Login(username, password, resource, register), settings)
+        login = Login(username, password, resource, register)
+        session = Session(network, trackers(url), login, settings, outbox)
         await session.start()
         return Client(session)
 
@@ -211,6 +216,10 @@ class TwistedNetwork:
 
     def seconds(self) -> float:
         """The reactor's time."""
+        return self._reactor.seconds()
+
+    def wall(self) -> float:
+        """The same: Twisted's reactors go by the wall clock."""
         return self._reactor.seconds()
 
     def call_later(self, delay: float, call: Callable[[], object]) -> Cancellable:
