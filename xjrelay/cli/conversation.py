@@ -109,7 +109,9 @@ class Conversation:
         elif isinstance(event, Message):
             self._show(f"{safe(self._called(event.from_))}: {safe(event.body)}")
         elif isinstance(event, RosterChange) and event.by_other and not event.removed:
-            self._show(f"* {safe(event.contact.username)} has added you too")
+            both = event.contact.subscription == "both"
+            how = "and you are each other's contacts" if both else "does not have you as a contact"
+            self._show(f"* {safe(event.contact.username)} {how}")
         elif not isinstance(event, Components | RosterChange):
             self._show(in_words(event))
 

@@ -87,6 +87,8 @@ def in_words(event: Event) -> str:
         return f"* {event.link} {'up' if event.up else 'lost'}: {safe(event.detail)}"
     if isinstance(event, Notice):
         return f"* the {event.link} says: {safe(event.text)} ({event.code})"
+    if isinstance(event, Receipt):
+        return f"* message {safe(event.id)}: {event.status}"
     if isinstance(event, Components):
         return f"* the tracker knows {len(event.components)} programs"
     return f"* {event.count} events were left out"
@@ -107,5 +109,6 @@ _NAMES: dict[type[Any], str] = {
     LinkState: "link",
     Components: "components",
     Notice: "notice",
+    Receipt: "receipt",
     Missed: "missed",
 }
