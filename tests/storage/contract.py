@@ -15,6 +15,9 @@ from xjrelay.storage.interfaces import (
     Credentials,
     Invitation,
     InvitationSpent,
+    Kept,
+    Letter,
+    MailboxStore,
     ManagerStores,
     Profile,
     RosterFull,
@@ -29,6 +32,11 @@ CREDENTIALS = Credentials(b"salt", 4096, b"stored", b"server")
 def account(username: str) -> Account:
     """An account as the server makes one."""
     return Account(Profile(username.casefold(), username, "a bio", 1000), CREDENTIALS)
+
+
+def letter(name: str, recipient: str = "fajar", resource: str = "", sender: str = "esa") -> Letter:
+    """A letter whose id and content are ``name``."""
+    return Letter(recipient, resource, sender, name, name.encode())
 
 
 class DirectoryContract(TestCase):
@@ -198,10 +206,106 @@ class RelayContract(TestCase):
         self.assertEqual([row.name for row in rows], ["relay1", "relay2"])
         self.assertEqual(rows[0], row)
 
+    async def test_those_that_have_not_left_are_known(self) -> None:
+        relays = self.stores.relays
+        for relay_id in "xyz":
+            await relays.name(relay_id, "10.0.0.1", 5002, 1)
+        await relays.left("y")
+        await relays.left("nobody")
+        self.assertEqual(await relays.live(), ["relay1", "relay3"])
+        await relays.name("y", "10.0.0.1", 5002, 2)
+        self.assertEqual(await relays.live(), ["relay1", "relay2", "relay3"])
+
     async def test_two_at_once_get_two_names(self) -> None:
         pending = [self.stores.relays.name(relay_id, "10.0.0.1", 1, 1) for relay_id in "abc"]
         rows = await gatherResults(pending)
         self.assertEqual([row.name for row in rows], ["relay1", "relay2", "relay3"])
+
+
+class MailboxContract(TestCase):
+    """:class:`~xjrelay.storage.interfaces.MailboxStore`."""
+
+    stores: ManagerStores
+
+    async def box(self, *names: str) -> MailboxStore:
+        for name in names or ("esa", "fajar"):
+            await self.stores.accounts.create(account(name))
+        return self.stores.mailbox
+
+    async def bodies(self, recipient: str = "fajar", resource: str = "", after: int = 0) -> list[str]:
+        rows = await self.stores.mailbox.mail(recipient, resource, after, 100)
+        return [row.frame.decode() for row in rows]
+
+    async def test_letters_are_handed_out_in_the_order_stored(self) -> None:
+        box = await self.box()
+        letters = [letter(f"{number}", sender="ab"[number % 2]) for number in range(5)]
+        self.assertEqual(await box.store(letters[:3], 1, 10), [Kept.STORED] * 3)
+        self.assertEqual(await box.store(letters[3:], 2, 10), [Kept.STORED] * 2)
+        self.assertEqual(await self.bodies(), ["0", "1", "2", "3", "4"])
+        rows = await box.mail("fajar", "", 0, 2)
+        self.assertEqual([row.frame for row in rows], [b"0", b"1"])
+        self.assertEqual(await self.bodies(after=rows[1].row), ["2", "3", "4"])
+        self.assertEqual(await self.bodies("esa"), [])
+
+    async def test_reading_sees_what_was_stored_before_it(self) -> None:
+        box = await self.box()
+        stored = box.store([letter("1")], 1, 10)
+        self.assertEqual(await self.bodies(), ["1"])
+        await stored
+
+    async def test_an_id_of_a_sender_is_kept_once_and_keeps_its_place(self) -> None:
+        box = await self.box()
+        await box.store([letter("1"), letter("2")], 1, 10)
+        again = [letter("1"), letter("1", sender="gita"), letter("3"), letter("3")]
+        self.assertEqual(await box.store(again, 2, 10), [Kept.STORED] * 4)
+        self.assertEqual(await self.bodies(), ["1", "2", "1", "3"])
+
+    async def test_a_full_mailbox_takes_no_more_and_what_is_in_it_is_in_it(self) -> None:
+        box = await self.box()
+        stored, full = Kept.STORED, Kept.FULL
+        letters = [letter(name) for name in ("1", "2", "2", "3", "4", "1")]
+        self.assertEqual(await box.store(letters, 1, 3), [stored, stored, stored, stored, full, stored])
+        self.assertEqual(await box.store([letter("5"), letter("2")], 1, 3), [full, stored])
+        self.assertEqual(await box.store([letter("9", recipient="esa")], 1, 3), [stored])
+        rows = await box.mail("fajar", "", 0, 1)
+        await box.taken([("fajar", rows[0].row)])
+        self.assertEqual(await box.store([letter("5"), letter("6")], 1, 3), [stored, full])
+        self.assertEqual(await self.bodies(), ["2", "3", "5"])
+
+    async def test_nobody_has_no_mailbox(self) -> None:
+        box = await self.box()
+        letters = [letter("1", recipient="nobody"), letter("1")]
+        self.assertEqual(await box.store(letters, 1, 3), [Kept.UNKNOWN, Kept.STORED])
+
+    async def test_taken_rows_leave_and_their_numbers_never_return(self) -> None:
+        box = await self.box()
+        await box.store([letter("1"), letter("2")], 1, 10)
+        first, second = [row.row for row in await box.mail("fajar", "", 0, 9)]
+        await box.taken([("fajar", second), ("esa", first), ("fajar", 99)])
+        self.assertEqual(await self.bodies(), ["1"])
+        await box.store([letter("3")], 1, 10)
+        self.assertGreater((await box.mail("fajar", "", first, 9))[0].row, second)
+
+    async def test_a_device_gets_its_own_and_everybodys(self) -> None:
+        box = await self.box()
+        await box.store([letter("1"), letter("2", resource="desk"), letter("3", resource="phone")], 1, 10)
+        self.assertEqual(await self.bodies(), ["1"])
+        self.assertEqual(await self.bodies(resource="phone"), ["1", "3"])
+
+    async def test_the_old_expire(self) -> None:
+        box = await self.box()
+        for now in (10, 20, 30):
+            await box.store([letter(f"{now}")], now, 10)
+        self.assertEqual(await box.expire(21), 2)
+        self.assertEqual(await box.expire(21), 0)
+        self.assertEqual(await self.bodies(), ["30"])
+
+    async def test_a_removed_account_takes_its_mailbox_with_it(self) -> None:
+        box = await self.box()
+        await box.store([letter("1")], 1, 10)
+        await self.stores.accounts.remove("fajar")
+        await self.box("fajar")
+        self.assertEqual(await self.bodies(), [])
 
 
 class RosterContract(TestCase):

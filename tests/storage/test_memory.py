@@ -24,6 +24,11 @@ class Relays(contract.RelayContract):
         self.stores = memory_manager_stores()
 
 
+class Mailbox(contract.MailboxContract):
+    def setUp(self) -> None:
+        self.stores = memory_manager_stores()
+
+
 class Roster(contract.RosterContract):
     def setUp(self) -> None:
         self.stores = memory_manager_stores()

@@ -51,6 +51,11 @@ class Relays(contract.RelayContract):
         self.stores = closing(self, open_manager_stores(reactor, fresh(self, "manager")))
 
 
+class Mailbox(contract.MailboxContract):
+    def setUp(self) -> None:
+        self.stores = closing(self, open_manager_stores(reactor, fresh(self, "manager")))
+
+
 class Roster(contract.RosterContract):
     def setUp(self) -> None:
         self.stores = closing(self, open_manager_stores(reactor, fresh(self, "manager")))

@@ -10,9 +10,10 @@ caller. This module must not import a concrete store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from enum import Enum
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -215,6 +216,12 @@ class RelayStore(Protocol):
     def rows(self) -> Deferred[list[RelayRow]]:
         """Every relay ever named, in order of their numbers."""
 
+    def live(self) -> Deferred[list[str]]:
+        """Names of the relays that said hello and have not left since."""
+
+    def left(self, relay_id: str) -> Deferred[None]:
+        """A relay is here no more, and nothing of it is awaited; one that is not known is no error."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:
@@ -257,12 +264,82 @@ class RosterStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Letter:
+    """A message to be kept for a user who is on no relay.
+
+    Args:
+        recipient: key of the account.
+        resource: of a full address, else the empty string.
+        sender: key of the sending user.
+        id: the message's own.
+        frame: the message as it came.
+    """
+
+    recipient: str
+    resource: str
+    sender: str
+    id: str
+    frame: bytes
+
+
+class Kept(Enum):
+    """What became of a letter."""
+
+    STORED = "stored"
+    """It is on disk, or was already."""
+    FULL = "full"
+    UNKNOWN = "unknown"
+    """There is no such account."""
+
+
+class Mail(NamedTuple):
+    """One row of a mailbox: its number, rising in the order stored, and the message."""
+
+    row: int
+    frame: bytes
+
+
+class MailboxStore(Protocol):
+    """Messages kept for those who are on no relay: one row a (recipient, sender, id), in order.
+
+    What is asked of it is done in the order in which it was asked.
+    """
+
+    def store(self, letters: Sequence[Letter], now: int, most: int) -> Deferred[list[Kept]]:
+        """Keep letters, in their order, all in one transaction.
+
+        Args:
+            letters: from anybody to anybody.
+            now: the time, milliseconds.
+            most: messages that one mailbox holds.
+
+        Returns:
+            Fires after the disk's sync with what became of each; fails with :class:`StoreFailed` or
+            :class:`StoreBusy` when nothing was kept.
+        """
+
+    def mail(self, recipient: str, resource: str, after: int, limit: int) -> Deferred[list[Mail]]:
+        """The oldest rows behind row ``after`` that are for any device or for this one."""
+
+    def taken(self, rows: Iterable[tuple[str, int]]) -> Deferred[None]:
+        """Remove rows, each given by its recipient and number; one that is not there is no error."""
+
+    def expire(self, before: int) -> Deferred[int]:
+        """Remove rows that were stored before a time, oldest first, not all of them at once.
+
+        Returns:
+            Fires with how many; with 0 when none is left.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class ManagerStores:
     """What a manager is given at its start."""
 
     accounts: AccountStore
     relays: RelayStore
     roster: RosterStore
+    mailbox: MailboxStore
     close: Callable[[], Deferred[None]]
 
 
@@ -272,5 +349,3 @@ class TrackerStores:
 
     directory: DirectoryStore
     close: Callable[[], Deferred[None]]
-
-

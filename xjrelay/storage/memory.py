@@ -7,7 +7,7 @@ SQLite alike, so that what passes here holds there. This module must not import 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred, execute, succeed
@@ -21,6 +21,9 @@ from xjrelay.storage.interfaces import (
     Credentials,
     Invitation,
     InvitationSpent,
+    Kept,
+    Letter,
+    Mail,
     ManagerStores,
     RelayRow,
     RosterFull,
@@ -165,6 +168,7 @@ class MemoryRelays:
 
     def __init__(self) -> None:
         self._rows: dict[str, RelayRow] = {}
+        self._live: set[str] = set()
 
     def name(self, relay_id: str, ip_local: str, port: int, now: int) -> Deferred[RelayRow]:
         """The row of a relay that said hello; insertion order is the order of the numbers."""
@@ -172,11 +176,21 @@ class MemoryRelays:
         name = known.name if known is not None else f"relay{len(self._rows) + 1}"
         row = RelayRow(relay_id, name, ip_local, port, now)
         self._rows[relay_id] = row
+        self._live.add(relay_id)
         return succeed(row)
 
     def rows(self) -> Deferred[list[RelayRow]]:
         """Every relay ever named."""
         return succeed(list(self._rows.values()))
+
+    def live(self) -> Deferred[list[str]]:
+        """Names of the relays that have not left."""
+        return succeed([row.name for row in self._rows.values() if row.relay_id in self._live])
+
+    def left(self, relay_id: str) -> Deferred[None]:
+        """A relay is here no more."""
+        self._live.discard(relay_id)
+        return succeed(None)
 
 
 class MemoryRoster:
@@ -243,10 +257,78 @@ class MemoryRoster:
             rows.pop(key, None)
 
 
+class MemoryMailbox:
+    """A :class:`~xjrelay.storage.interfaces.MailboxStore`.
+
+    Args:
+        accounts: who has a mailbox.
+    """
+
+    def __init__(self, accounts: MemoryAccounts) -> None:
+        self._accounts = accounts
+        self._boxes: dict[str, dict[tuple[str, str], tuple[int, int, Letter]]] = {}
+        self._last = 0
+        accounts.on_remove(self._forget)
+
+    def store(self, letters: Sequence[Letter], now: int, most: int) -> Deferred[list[Kept]]:
+        """Keep letters, in their order."""
+        return succeed([self._store(letter, now, most) for letter in letters])
+
+    def mail(self, recipient: str, resource: str, after: int, limit: int) -> Deferred[list[Mail]]:
+        """The oldest rows behind ``after``."""
+        rows = sorted(self._boxes.get(recipient, {}).values(), key=lambda kept: kept[0])
+        fitting = [
+            Mail(row, letter.frame)
+            for row, _, letter in rows
+            if row > after and letter.resource in ("", resource)
+        ]
+        return succeed(fitting[:limit])
+
+    def taken(self, rows: Iterable[tuple[str, int]]) -> Deferred[None]:
+        """Remove rows."""
+        gone = set(rows)
+        self._keep(lambda recipient, row, _: (recipient, row) not in gone)
+        return succeed(None)
+
+    def expire(self, before: int) -> Deferred[int]:
+        """Remove rows that were stored before a time."""
+        return succeed(self._keep(lambda _, row, stored_at: stored_at >= before))
+
+    def _forget(self, key: str) -> None:
+        self._boxes.pop(key, None)
+
+    def _store(self, letter: Letter, now: int, most: int) -> Kept:
+        if letter.recipient not in self._accounts.accounts:
+            return Kept.UNKNOWN
+        box = self._boxes.setdefault(letter.recipient, {})
+        name = (letter.sender, letter.id)
+        if name not in box:
+            if len(box) >= most:
+                return Kept.FULL
+            self._last += 1
+            box[name] = (self._last, now, letter)
+        return Kept.STORED
+
+    def _keep(self, wanted: Callable[[str, int, int], bool]) -> int:
+        removed = 0
+        for recipient, box in self._boxes.items():
+            for name, (row, stored_at, _) in list(box.items()):
+                if not wanted(recipient, row, stored_at):
+                    del box[name]
+                    removed += 1
+        return removed
+
+
 def memory_manager_stores() -> ManagerStores:
     """The manager's stores, empty."""
     accounts = MemoryAccounts()
-    return ManagerStores(accounts, MemoryRelays(), MemoryRoster(accounts), lambda: succeed(None))
+    return ManagerStores(
+        accounts,
+        MemoryRelays(),
+        MemoryRoster(accounts),
+        MemoryMailbox(accounts),
+        lambda: succeed(None),
+    )
 
 
 def memory_tracker_stores() -> TrackerStores:

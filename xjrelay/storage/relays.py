@@ -29,9 +29,10 @@ class SqliteRelays:
             numbers: dict[str, int] = dict(cursor.fetchall())
             number = numbers.get(relay_id) or first_free(numbers.values())
             cursor.execute(
-                "INSERT INTO relays (relay_id, number, ip_local, port, seen_at) VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO relays (relay_id, number, ip_local, port, seen_at, live)"
+                " VALUES (?, ?, ?, ?, ?, 1)"
                 " ON CONFLICT (relay_id) DO UPDATE SET ip_local = excluded.ip_local, port = excluded.port,"
-                " seen_at = excluded.seen_at",
+                " seen_at = excluded.seen_at, live = 1",
                 (relay_id, number, ip_local, port, now),
             )
             return RelayRow(relay_id, relay_name(number), ip_local, port, now)
@@ -49,6 +50,23 @@ class SqliteRelays:
             ]
 
         return self._database.read(rows)
+
+    def live(self) -> Deferred[list[str]]:
+        """Names of the relays that have not left."""
+
+        def live(cursor: Cursor) -> list[str]:
+            cursor.execute("SELECT number FROM relays WHERE live ORDER BY number")
+            return [relay_name(number) for (number,) in cursor.fetchall()]
+
+        return self._database.read(live)
+
+    def left(self, relay_id: str) -> Deferred[None]:
+        """A relay is here no more."""
+
+        def left(cursor: Cursor) -> None:
+            cursor.execute("UPDATE relays SET live = 0 WHERE relay_id = ?", (relay_id,))
+
+        return self._database.write(left)
 
 
 def relay_name(number: int) -> str:

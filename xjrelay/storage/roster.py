@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from xjrelay.domain.roster import Decision, Pair, Row, Subscription, gains_a_contact
 from xjrelay.storage.accounts import SqliteAccounts
 from xjrelay.storage.interfaces import Contact, ManagerStores, Profile, RosterFull, UnknownAccount
+from xjrelay.storage.mailbox import SqliteMailbox
 from xjrelay.storage.pool import Cursor, Database
 from xjrelay.storage.relays import SqliteRelays
 
@@ -85,6 +86,7 @@ def open_manager_stores(reactor: Any, path: Path) -> ManagerStores:
         accounts=SqliteAccounts(database),
         relays=SqliteRelays(database),
         roster=SqliteRoster(database),
+        mailbox=SqliteMailbox(database),
         close=lambda: Deferred.fromCoroutine(database.close()),
     )
 
