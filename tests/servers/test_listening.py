@@ -11,7 +11,15 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from xjrelay.servers.listening import Listening, Place, advertised, interface, is_loopback, with_interface
+from xjrelay.servers.listening import (
+    Listening,
+    Place,
+    advertised,
+    interface,
+    is_loopback,
+    with_backlog,
+    with_interface,
+)
 from xjrelay.servers.startup import StartupError
 
 
@@ -125,6 +133,16 @@ class EndpointTextTests(SynchronousTestCase):
             "unix:/a": "unix:/a",
         }
         self.assertEqual({text: with_interface(text) for text in cases}, cases)
+
+    def test_so_is_how_many_may_wait_to_be_accepted(self) -> None:
+        cases = {
+            "tcp:1:interface=127.0.0.1": "tcp:1:interface=127.0.0.1:backlog=1024",
+            "ssl:1:privateKey=a": "ssl:1:privateKey=a:backlog=1024",
+            "tcp:1:backlog=5": "tcp:1:backlog=5",
+            "tcp:1:127.0.0.1:5": "tcp:1:127.0.0.1:5",
+            "unix:/a": "unix:/a",
+        }
+        self.assertEqual({text: with_backlog(text) for text in cases}, cases)
 
     def test_loopback(self) -> None:
         for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost"):

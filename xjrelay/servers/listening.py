@@ -31,6 +31,9 @@ LOOPBACK = {"tcp": "127.0.0.1", "tcp4": "127.0.0.1", "tcp6": "::1", "ssl": "127.
 SECURE = frozenset({"ssl", "tls", "unix"})
 """Schemes that may face others: encrypted, or no network at all."""
 WILDCARDS = frozenset({"0.0.0.0", "::", ""})
+BACKLOG = 1024
+"""Connections the system holds until we accept them, where the endpoint doesn't say ``backlog=``. Twisted's
+50 overflows when some hundred come at once, and those left over think that they are connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class Listening(Service):
     def _listen(self, text: str) -> IListeningPort:
         outcome: list[IListeningPort | Failure] = []
         try:
-            endpoint = serverFromString(self._reactor, with_interface(text))
+            endpoint = serverFromString(self._reactor, with_backlog(with_interface(text)))
             endpoint.listen(self._factory).addBoth(outcome.append)
         except Exception as error:  # each kind of endpoint has its own way to dislike its arguments
             raise StartupError(f"cannot listen on {text}: not a good endpoint: {error}") from error
@@ -169,6 +172,16 @@ def with_interface(text: str) -> str:
     if scheme not in LOOPBACK or _said_interface(text) is not None:
         return text
     return f"{text}:interface=" + LOOPBACK[scheme].replace(":", r"\:")
+
+
+def with_backlog(text: str) -> str:
+    """The endpoint string, its backlog said even where it is ours by default."""
+    scheme, *arguments = _UNESCAPED_COLON.split(text)
+    positional = [argument for argument in arguments if "=" not in argument]
+    said = any(argument.startswith("backlog=") for argument in arguments)
+    if scheme not in LOOPBACK or said or (scheme != "ssl" and len(positional) > 2):
+        return text
+    return f"{text}:backlog={BACKLOG}"
 
 
 def _said_interface(text: str) -> str | None:

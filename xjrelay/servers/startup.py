@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -126,6 +127,7 @@ class Program(MultiService):
 
     def privilegedStartService(self) -> None:
         """Opens the listening sockets, as root where the process is root."""
+        take_files()
         starting(self.program, super().privilegedStartService)
 
     def startService(self) -> None:
@@ -187,6 +189,19 @@ def cluster_secret(options: Options, environ: Mapping[str, str] = os.environ) ->
 def limits(options: Options) -> Limits:
     """What one link may cost, from the options of the same names."""
     return Limits(**{name: options[name.replace("_", "-")] for name in Limits.__dataclass_fields__})
+
+
+def take_files() -> None:
+    """Lets this process open as many files as it may at all: a connection is one.
+
+    What a process starts with, often 1,024, is kept low for programs that use ``select``, which can't
+    watch more. Twisted's reactors on these systems can.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError) as error:  # a system whose limit is said to be none, and isn't
+        _log.warn("at most {count} files can be open: {why}", count=soft, why=error)
 
 
 def announce(program: str, host: str, port: int) -> None:
