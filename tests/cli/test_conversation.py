@@ -61,7 +61,7 @@ class FakeClient:
         self.sent: list[tuple[str, str]] = []
         self.outcome: Receipt | ClientError = Receipt("1", "delivered")
 
-    async def send(self, to: str, body: str) -> Receipt:
+    async def send(self, to: str, body: str, timeout: float) -> Receipt:
         self.sent.append((to, body))
         if isinstance(self.outcome, ClientError):
             raise self.outcome

@@ -29,6 +29,9 @@ HELP = """\
 SOON = 0.3
 """Seconds a sent line waits for its outcome before it is shown without."""
 
+PATIENCE = 300.0
+"""Seconds to an outcome: a person at a terminal would rather have a late one than say it again."""
+
 
 class Conversation:
     """A user at a terminal.
@@ -162,7 +165,7 @@ class Conversation:
 
     async def _send(self, to: str, text: str) -> None:
         line = f"you to {safe(self._called(to))}: {safe(text)}"
-        sending = asyncio.ensure_future(self._client.send(to, text))
+        sending = asyncio.ensure_future(self._client.send(to, text, timeout=PATIENCE))
         await asyncio.wait([sending], timeout=SOON)
         quick = sending.done()
         if not quick:
