@@ -8,6 +8,7 @@ from tests.client.house import MANAGER, RELAY, RELAY_2, House, OnAsyncio, OnTwis
 from xjrelay.client.errors import TimedOut
 from xjrelay.client.model import LinkState, Message, Receipt
 from xjrelay.client.network import Backoff
+from xjrelay.client.session import Session
 
 
 class RelayLost(House):
@@ -160,6 +161,143 @@ class RelayLost(House):
         self.assertEqual(sending.result.status, "delivered")
 
 
+class Moved(House):
+    """A relay that drains: another is open before this one is left."""
+
+    def move(self, within: int = 4000) -> None:
+        self.manager.relay = RELAY_2
+        self.relay.pipe.tell({"type": "move", "component": [], "within": within})
+
+    def test_a_session_elsewhere_is_open_before_the_old_one_is_left(self) -> None:
+        session = self.online()
+        (old,) = self.relay.pipes
+        self.relay2.refuse = {"error": True, "code": 503, "msg": "not now"}
+        self.move()
+        self.turn(4)
+        self.assertTrue(old.open)
+        self.assertGreater(len(self.relay2.pipes), 1)
+        self.relay2.refuse = None
+        self.assertEqual(self.run_(session.send("fajar", "halo")).status, "delivered")
+        self.assertEqual(len(self.relay.said(stanza="message")), 1)
+        self.turn(4)
+        self.assertEqual((session.relay, old.open), ("relay2", False))
+        self.assertEqual(self.events(session), [])  # the application has not noticed
+        self.assertEqual(self.run_(session.send("fajar", "halo")).status, "delivered")
+        self.assertEqual(len(self.relay2.said(stanza="message")), 1)
+
+    def test_it_goes_at_some_moment_of_the_first_half(self) -> None:
+        self.online()
+        self.move(100_000)
+        self.turn(50.1)
+        self.assertEqual(self.relay2.opened, 1)
+        asked = self.manager.said(type="get_relay_less_connection")
+        self.assertEqual(len(asked), 1)
+
+    def test_what_has_no_outcome_is_sent_again_there(self) -> None:
+        session = self.online()
+        self.relay.outcome = lambda message: None
+        sending = [self.spawn(session.send("fajar", n, id=n)) for n in "12"]
+        self.move()
+        self.turn(2.5)
+        self.assertEqual([value["id"] for value in self.relay2.said(stanza="message")], ["1", "2"])
+        self.assertEqual([one.result.status for one in sending], ["delivered"] * 2)
+
+    def test_what_was_taken_is_acknowledged_before_it_leaves(self) -> None:
+        session = self.online()
+        self.move(0)
+        for number in range(3):
+            self.relay.message(str(number), id=str(number))
+        reading = self.spawn(self.take_two(session))
+        self.turn()
+        self.assertEqual(reading.result, ["0", "1"])
+        self.assertEqual(self.relay.said(stanza="ack"), [{"stanza": "ack", "h": 2}])
+        self.relay2.message("2", id="2")  # handed over
+        self.turn(0.5)
+        bodies = [event.body for event in self.events(session) if isinstance(event, Message)]
+        self.assertEqual(bodies, ["2"])
+        self.turn(0.5)
+        self.assertEqual(self.relay2.said(stanza="ack"), [{"stanza": "ack", "h": 1}])
+
+    async def take_two(self, session: Session) -> list[str]:
+        bodies: list[str] = []
+        async for message in session.messages():
+            bodies.append(message.body)
+            if len(bodies) == 2:
+                break
+        return bodies
+
+    def test_what_the_old_one_says_afterwards_is_not_heard(self) -> None:
+        session = self.online()
+        old = self.relay.pipe
+        self.move(0)
+        self.turn(0.3)
+        old.open = True
+        old.tell({"stanza": "message", "from": "fajar", "to": "esa", "body": "late", "id": "9"})
+        self.turn()
+        self.relay2.message("first", id="1")
+        self.turn()
+        bodies = [event.body for event in self.events(session) if isinstance(event, Message)]
+        self.assertEqual(bodies, ["first"])
+        old.open = False
+
+    def test_with_the_manager_away_it_stays_as_long_as_it_can(self) -> None:
+        session = self.online()
+        self.manager.stop()
+        self.move(0)
+        self.turn(3)
+        self.assertEqual(self.run_(session.send("fajar", "halo")).status, "delivered")
+        self.relay.stop()
+        self.manager.start()
+        self.turn(40)
+        self.assertEqual(session.relay, "relay2")
+
+    def test_one_that_was_lost_first_is_not_moved_twice(self) -> None:
+        self.online()
+        self.move(60_000)
+        self.turn()
+        self.manager.relay = RELAY_2
+        self.relay.stop()
+        self.turn(100)
+        self.assertEqual((self.relay2.opened, len(self.relay2.pipes)), (1, 1))
+
+
+class HalfOpen(House):
+    """Found by pings, in two looks."""
+
+    def test_it_is_given_up_when_a_ping_has_no_answer(self) -> None:
+        self.online()
+        self.turn(1)
+        pipe = self.relay.pipe
+        pipe.silent = True
+        self.turn(28.5)
+        self.assertTrue(pipe.open)
+        self.turn(1)
+        self.assertFalse(pipe.open)
+        self.turn(0.3)
+        self.assertEqual(len(self.relay.said(resume="key1")), 1)
+
+    def test_messages_under_way_are_sent_again(self) -> None:
+        session = self.online()
+        self.relay.pipe.silent = True
+        sending = self.spawn(session.send("fajar", "halo", timeout=60.0))
+        self.turn(31)
+        self.assertEqual(sending.result.status, "delivered")
+
+    def test_a_loop_that_was_kept_from_running_blames_nobody(self) -> None:
+        """The answer may be there, not yet read."""
+        self.online()
+        self.turn(16)
+        pipe = self.relay.pipe
+        pipe.pause()
+        self.turn(0)
+        self.network.clock.rightNow += 60
+        self.turn(0)
+        pipe.resume()
+        self.turn(1)
+        self.assertTrue(pipe.open)
+        self.assertEqual(len(self.relay.pipes), 1)
+
+
 class ManagerLost(House):
     """In the background."""
 
@@ -263,6 +401,22 @@ class RelayLostOnAsyncio(OnAsyncio, RelayLost):
     """Under asyncio."""
 
 
+class MovedOnTwisted(OnTwisted, Moved):
+    """Under Twisted."""
+
+
+class MovedOnAsyncio(OnAsyncio, Moved):
+    """Under asyncio."""
+
+
+class HalfOpenOnTwisted(OnTwisted, HalfOpen):
+    """Under Twisted."""
+
+
+class HalfOpenOnAsyncio(OnAsyncio, HalfOpen):
+    """Under asyncio."""
+
+
 class ManagerLostOnTwisted(OnTwisted, ManagerLost):
     """Under Twisted."""
 
@@ -284,4 +438,4 @@ class DelaysOnTwisted(OnTwisted, Delays):
 
 
 # The bases run no tests of their own.
-del RelayLost, ManagerLost, TrackerLost, Delays
+del RelayLost, Moved, HalfOpen, ManagerLost, TrackerLost, Delays

@@ -24,6 +24,7 @@ from xjrelay.client.core import (
     Login,
     ManagerCore,
     MessageHeard,
+    MoveHeard,
     Ponged,
     PresenceHeard,
     ProbeCore,
@@ -238,6 +239,10 @@ class RelayTests(SynchronousTestCase):
         receipt = {"stanza": "receipt", "to": "esa", "ids": ["1", "2"], "status": "delivered"}
         events = hear(self._open(), receipt, {"stanza": "ack", "h": 2})
         self.assertEqual(events, [ReceiptHeard(Receipt("esa", ["1", "2"], "delivered")), AckHeard(2)])
+
+    def test_told_to_move(self) -> None:
+        events = hear(self._open(), {"type": "move", "component": [], "within": 8000})
+        self.assertEqual(events, [MoveHeard(8.0)])
 
     def test_a_message_that_cant_be_read_is_counted_all_the_same(self) -> None:
         (event,) = hear(self._open(), {"stanza": "message", "from": "fajar", "to": "esa", "type": "later"})

@@ -15,7 +15,8 @@ CoreType = TypeVar("CoreType", bound=LinkCore)
 T = TypeVar("T")
 
 PING_INTERVAL = 15.0
-"""Seconds: a link unheard for this long is pinged, and given up after two more."""
+"""Seconds between looks: a link that was quiet since the last one is pinged, and given up at the next. So
+one that is half open is found within 30 s."""
 
 DIAL_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 10.0
@@ -55,6 +56,7 @@ class Channel(Generic[CoreType]):
         self._connection: Connection | None = None
         self._quiet = 0
         self._paused = False
+        self._look_at = 0.0
         self._tick_timer: Cancellable | None = None
         self._waiting: list[Promise[Any]] = []
 
@@ -81,7 +83,7 @@ class Channel(Generic[CoreType]):
         except Exception:
             self.close("nothing to say")
             raise
-        self._tick_timer = self._network.call_later(self._interval, self._tick)
+        self._schedule_look()
         self.flush()
 
     @property
@@ -180,16 +182,22 @@ class Channel(Generic[CoreType]):
         self._waiting.clear()
         self.gone.settle(None)
 
-    def _tick(self) -> None:
-        self._tick_timer = self._network.call_later(self._interval, self._tick)
-        if self._paused:
+    def _schedule_look(self) -> None:
+        self._look_at = self._network.seconds() + self._interval
+        self._tick_timer = self._network.call_later(self._interval, self._look)
+
+    def _look(self) -> None:
+        # Whoever kept the loop from running has kept us from reading what may have come.
+        late = self._network.seconds() - self._look_at > self._interval / 2
+        self._schedule_look()
+        if self._paused or late:
             return
         self._quiet += 1
-        if self._quiet > 3:
+        if self._quiet == 1:
+            self.core.ping()
+            self.flush()
+        else:
             connection = self._connection
             self._end(f"nothing heard for {self._quiet * self._interval:.0f} s")
             if connection is not None:
                 connection.abort()
-        elif self._quiet > 1:
-            self.core.ping()
-            self.flush()

@@ -119,4 +119,5 @@ def presence_of(stanza: stanzas.Presence) -> Presence | None:
         status=stanza.status,
         updated_at=stanza.updated_at,
         directed=bool(stanza.directed_entity),
+        resuming=online and stanza.state == "resuming",
     )

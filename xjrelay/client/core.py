@@ -27,7 +27,7 @@ MAX_FRAME = 16 * 1024 * 1024
 MAX_STRANGE = 10
 """Frames in a row that can't be understood before the link is given up."""
 
-_KNOWN = frozenset({"stanza", "from", "to", "body", "id", "type", "subject", "thread", "lang"})
+_KNOWN = frozenset({"stanza", "from", "to", "body", "id", "type", "subject", "thread", "lang", "again"})
 
 
 # -- events ----------------------------------------------------------------------------------
@@ -150,6 +150,17 @@ class AckHeard:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveHeard:
+    """The relay will not be there for long.
+
+    Attributes:
+        within: seconds in which to open a session elsewhere.
+    """
+
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ponged:
     """The answer to a ping of ours."""
 
@@ -187,6 +198,7 @@ CoreEvent = (
     | ErrorHeard
     | ReceiptHeard
     | AckHeard
+    | MoveHeard
     | Ponged
     | Strange
     | Broken
@@ -425,6 +437,8 @@ class RelayCore(LinkCore):
             return ReceiptHeard(stanza)
         if isinstance(stanza, stanzas.Ack):
             return AckHeard(stanza.h)
+        if isinstance(stanza, stanzas.Move):
+            return MoveHeard(stanza.within / 1000)
         return super()._understood(stanza, value)
 
 

@@ -10,6 +10,7 @@ from xjrelay.wire import address
 
 LinkName = Literal["tracker", "manager", "relay"]
 Status = Literal["delivered", "stored", "failed"]
+State = Literal["online", "resuming", "offline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class Presence:
     Attributes:
         updated_at: when the bio was set, milliseconds since 1970.
         directed: it came for a question, not for a subscription.
+        resuming: its connection is lost, and it may be back any moment; ``online`` is true all the same.
     """
 
     username: str
@@ -85,6 +87,14 @@ class Presence:
     status: str | None = None
     updated_at: int | None = None
     directed: bool = False
+    resuming: bool = False
+
+    @property
+    def state(self) -> State:
+        """The same in one word."""
+        if not self.online:
+            return "offline"
+        return "resuming" if self.resuming else "online"
 
 
 @dataclass(frozen=True, slots=True)

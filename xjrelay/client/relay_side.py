@@ -2,7 +2,8 @@
 """The user's session at a relay: opened, resumed, opened elsewhere (protocol, sections 7 and 8; U5, U14).
 
 A lost connection is first resumed at the same relay, which costs nothing and doubles nothing. Where that
-fails, the manager gives a relay, and what has no outcome is sent again there with the same ids.
+fails, the manager gives a relay, and what has no outcome is sent again there with the same ids. A relay that
+says "move" is left only when the session elsewhere is open.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from xjrelay.client.core import (
     CoreEvent,
     ErrorHeard,
     MessageHeard,
+    MoveHeard,
     ReceiptHeard,
     RelayCore,
     SessionOpened,
@@ -71,10 +73,12 @@ class RelaySide:
         self._manager = manager
         self._resource = resource
         self._stream = stream
-        self._channel: Channel[RelayCore] | None = None
-        self._welcome: Promise[SessionOpened] | None = None
+        self._channel: Channel[RelayCore] | None = None  # the session's, once it had its welcome
+        self._coming: Channel[RelayCore] | None = None  # one whose hello is under way
+        self._welcome: Promise[SessionOpened] = Promise(network)
+        self._welcomed = False  # the latest hello was answered with a welcome
         self._told_up = False
-        self._welcomed = False  # the hello under way was answered with a welcome
+        self._move_timer: Cancellable | None = None
         self._place: Place | None = None
         self._resume_key: str | None = None
         self._acked = 0
@@ -84,7 +88,7 @@ class RelaySide:
     @property
     def is_up(self) -> bool:
         """Whether a session is open at this moment."""
-        return self._channel is not None and self._channel.is_open and self._welcome is None
+        return self._channel is not None and self._channel.is_open
 
     # -- the session -------------------------------------------------------------------------
 
@@ -106,6 +110,8 @@ class RelaySide:
         while True:
             if self._channel is not None and self._told_up:
                 await self._channel.gone.wait()
+                if await self._moved(self._channel):
+                    continue
                 self._told_up = False
                 self._stream.put(LinkState("relay", False, self._channel.why or ""))
             await self._backoff.wait()
@@ -113,6 +119,18 @@ class RelaySide:
                 await self.open()
             except ClientError as error:
                 self._network.log("no relay yet: {why}", why=str(error))
+
+    async def _moved(self, old: Channel[RelayCore]) -> bool:
+        """Where we were told to move: open a session elsewhere while the old one lives."""
+        while old.is_open:
+            try:
+                await self._open_new()
+                self._backoff.reset()
+                return True
+            except ClientError as error:
+                self._network.log("not moved yet: {why}", why=str(error))
+            await self._backoff.wait()
+        return False
 
     async def _resume(self) -> bool:
         key, self._resume_key = self._resume_key, None
@@ -148,7 +166,6 @@ class RelaySide:
             raise
         except ClientError as error:
             raise NoRelay(str(error)) from error
-        self._place = place
 
     async def _hello(self, place: Place, hello: Callable[[RelayCore], None]) -> None:
         def build(local: tuple[str, int]) -> RelayCore:
@@ -156,17 +173,38 @@ class RelaySide:
             hello(core)
             return core
 
+        def heard(event: CoreEvent) -> None:
+            if channel is self._coming:
+                self._answer_to_hello(channel, place, event)
+            elif channel is self._channel:
+                self._heard(event)
+
         self._welcomed = False
         self._welcome = Promise(self._network)
-        channel: Channel[RelayCore] = Channel(self._network, "relay", self._heard)
-        self._channel = channel
+        channel: Channel[RelayCore] = Channel(self._network, "relay", heard)
+        self._coming = channel
         try:
             await channel.open(place, build)
             await channel.answer(self._welcome)
         finally:
-            self._welcome = None
+            self._coming = None
         self._sending.pump()
         self._owe_ack()
+
+    def _answer_to_hello(self, channel: Channel[RelayCore], place: Place, event: CoreEvent) -> None:
+        if isinstance(event, SessionOpened):
+            self._leave()
+            self._coming, self._channel, self._place = None, channel, place
+            self._opened(event)
+        elif isinstance(event, Answered):
+            self._welcome.settle(Refused(event.code, event.msg))
+
+    def _leave(self) -> None:
+        """The connection there was until now, if it still is: its relay hands over what it owes."""
+        self._acknowledge()
+        self._stop_timers()
+        if self._channel is not None:
+            self._channel.close("moved")
 
     def _opened(self, welcome: SessionOpened) -> None:
         """At once, not when the waiting coroutine runs: messages may follow in the same read."""
@@ -183,8 +221,14 @@ class RelaySide:
             if not self._sending.outbox.resumed(welcome.h, now):
                 self._give_up_session("the relay says it has had what we never sent")
                 return
-        if self._welcome is not None:
-            self._welcome.settle(welcome)
+        self._welcome.settle(welcome)
+
+    def _move(self, within: float) -> None:
+        """Wake :meth:`keep`, some time within that: the others here were told the same."""
+        channel = self._channel
+        if channel is not None and self._move_timer is None:
+            delay = self._network.random.uniform(0, within / 2)
+            self._move_timer = self._network.call_later(delay, lambda: channel.gone.settle(None))
 
     def _give_up_session(self, why: str) -> None:
         self._resume_key = None
@@ -194,10 +238,16 @@ class RelaySide:
     def close(self) -> None:
         """Acknowledge what was taken, and leave; what has no outcome is told so."""
         self._acknowledge()
-        if self._ack_timer is not None:
-            self._ack_timer.cancel()
-        if self._channel is not None:
-            self._channel.close("closed")
+        self._stop_timers()
+        for channel in (self._channel, self._coming):
+            if channel is not None:
+                channel.close("closed")
+
+    def _stop_timers(self) -> None:
+        for timer in (self._ack_timer, self._move_timer):
+            if timer is not None:
+                timer.cancel()
+        self._ack_timer = self._move_timer = None
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -226,13 +276,13 @@ class RelaySide:
     # -- hearing -----------------------------------------------------------------------------
 
     def _heard(self, event: CoreEvent) -> None:
-        if isinstance(event, SessionOpened):
-            self._opened(event)
-        elif isinstance(event, Answered):
+        if isinstance(event, Answered):
             self._answered(event)
         elif isinstance(event, AckHeard):
             if not self._sending.outbox.acknowledged(event.h):
                 self._give_up_session("the relay acknowledged what we never sent")
+        elif isinstance(event, MoveHeard):
+            self._move(event.within)
         else:
             self._counted(event)
 
@@ -268,9 +318,6 @@ class RelaySide:
             self._channel.resume()
 
     def _answered(self, answer: Answered) -> None:
-        if self._welcome is not None and not self._welcome.settled:
-            self._welcome.settle(Refused(answer.code, answer.msg))
-            return
         now = self._network.seconds()
         if answer.id is None and answer.code == 413:
             self._sending.outbox.too_large(now)
