@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A load generator for brokers, one thread on epoll. It knows no protocol: a plan on standard
+ * input says how each connection logs in (bytes to send, bytes to wait for), what a sender sends,
+ * and by which bytes a receiver knows a message. So every dialect is measured by the same loop.
+ *
+ * The plan, one word-separated line each, bytes in hex ("-" for none):
+ *   conn HOST PORT TLS               a connection; those that follow belong to it
+ *   step SEND EXPECT                 log in: send, then wait until EXPECT has been heard
+ *   send MESSAGE                     it is a sender, of this message; twelve "@" in it become
+ *                                    a number, another one each time
+ *   recv NEEDLE ACK EVERY COUNTS     what it hears is searched for NEEDLE; ACK, a printf format of
+ *                                    one %ld, is sent after EVERY found; COUNTS 1: each is a
+ *                                    message of its pair
+ *   pair SENDER RECEIVER             connection numbers, from 0
+ *   run WINDOW SECONDS WARMUP SPIN RATE  messages in flight a pair; SPIN 1 polls without sleeping;
+ *                                    RATE messages a second over all pairs, 0 for as many as go
+ *
+ * It says "ready" when all are logged in and warm, waits for a line, runs, and prints one JSON
+ * object: sent, received, seconds, and the latency's percentiles in microseconds.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READ_SIZE (256 * 1024)
+#define MAX_STEPS 12
+#define BUCKETS 4096 /* of the latency histogram: 16 a doubling */
+
+struct bytes { char *data; size_t size; char *number; };
+struct step { struct bytes send, expect; };
+
+struct conn {
+    int fd, steps, next, logged_in, sender, receiver;
+    SSL *ssl;
+    struct step step[MAX_STEPS];
+    struct bytes message, needle, ack;
+    long every, taken, acked;
+    char *out; size_t out_size, out_room, out_sent; /* what the socket wouldn't take yet */
+    char tail[4096]; size_t tail_size;              /* the end of what was heard, for split needles */
+    struct pair *pair;
+    int wants_write;
+};
+
+struct pair {
+    struct conn *from, *to;
+    double *sent_at; long window, head, count;      /* a ring of the times of those in flight */
+};
+
+static struct conn *conns; static int conn_count, conn_room;
+static struct pair *pairs; static int pair_count, pair_room;
+static int epoll, running, spin;
+static long window, sent, received, histogram[BUCKETS];
+static double seconds, warmup, rate, slowest;
+static SSL_CTX *tls;
+static char buffer[READ_SIZE + 8192];
+
+static void fail(const char *what) { fprintf(stderr, "load: %s: %s\n", what, strerror(errno)); exit(1); }
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static struct bytes unhex(const char *text) {
+    struct bytes bytes = {NULL, 0, NULL};
+    if (strcmp(text, "-") == 0) return bytes;
+    bytes.size = strlen(text) / 2;
+    bytes.data = calloc(bytes.size + 1, 1);
+    for (size_t i = 0; i < bytes.size; i++) {
+        unsigned value;
+        if (sscanf(text + 2 * i, "%2x", &value) != 1) { errno = EINVAL; fail("hex"); }
+        bytes.data[i] = (char)value;
+    }
+    return bytes;
+}
+
+static void watch(struct conn *c, int writing) {
+    struct epoll_event event = {.events = EPOLLIN | (writing ? EPOLLOUT : 0), .data.ptr = c};
+    if (c->wants_write == writing) return;
+    c->wants_write = writing;
+    if (epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &event) < 0) fail("epoll_ctl");
+}
+
+static ssize_t put(struct conn *c, const char *data, size_t size) {
+    if (c->ssl) {
+        int n = SSL_write(c->ssl, data, (int)size);
+        if (n > 0) return n;
+        int error = SSL_get_error(c->ssl, n);
+        if (error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ) return 0;
+        fail("TLS write");
+    }
+    ssize_t n = send(c->fd, data, size, MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN) fail("send");
+    return n < 0 ? 0 : n;
+}
+
+static void flush(struct conn *c) {
+    while (c->out_sent < c->out_size) {
+        ssize_t n = put(c, c->out + c->out_sent, c->out_size - c->out_sent);
+        if (n == 0) { watch(c, 1); return; }
+        c->out_sent += (size_t)n;
+    }
+    c->out_size = c->out_sent = 0;
+    watch(c, 0);
+}
+
+static void queue(struct conn *c, const char *data, size_t size) {
+    if (c->out_size + size > c->out_room) {
+        c->out_room = 2 * (c->out_size + size) + 4096;
+        c->out = realloc(c->out, c->out_room);
+    }
+    memcpy(c->out + c->out_size, data, size);
+    c->out_size += size;
+}
+
+static void next_step(struct conn *c) {
+    if (c->next == c->steps) { c->logged_in = 1; return; }
+    struct step *step = &c->step[c->next];
+    queue(c, step->send.data, step->send.size);
+    flush(c);
+    if (step->expect.size == 0) { c->next++; next_step(c); }
+}
+
+static void number(struct bytes *message) {
+    char *place = message->data ? memmem(message->data, message->size, "@@@@@@@@@@@@", 12) : NULL;
+    if (place) message->number = place;
+}
+
+static void send_messages(struct pair *pair, long count) {
+    static long serial;
+    char digits[16];
+    double then = now();
+    for (long i = 0; i < count; i++) {
+        if (pair->from->message.number) {
+            snprintf(digits, sizeof digits, "%012ld", serial++);
+            memcpy(pair->from->message.number, digits, 12);
+        }
+        pair->sent_at[(pair->head + pair->count++) % pair->window] = then;
+        queue(pair->from, pair->from->message.data, pair->from->message.size);
+    }
+    sent += count;
+    flush(pair->from);
+}
+
+static void record(double latency) {
+    long us = (long)(latency * 1e6), bucket = us;
+    if (us >= 16) {
+        int log = 63 - __builtin_clzl((unsigned long)us);
+        bucket = (log - 3) * 16 + ((us >> (log - 4)) & 15);
+    }
+    if (latency > slowest) slowest = latency;
+    histogram[bucket < BUCKETS ? bucket : BUCKETS - 1]++;
+}
+
+static double percentile(double part) {
+    long total = 0, seen = 0;
+    for (int i = 0; i < BUCKETS; i++) total += histogram[i];
+    for (int i = 0; i < BUCKETS; i++) {
+        seen += histogram[i];
+        if (seen && seen >= total * part) {
+            if (i < 16) return i;
+            int log = i / 16 + 3;
+            return (double)((16L + i % 16) << (log - 4));
+        }
+    }
+    return 0;
+}
+
+static long count_needles(struct conn *c, const char *data, size_t size) {
+    long found = 0;
+    const char *end = data + size, *p = data;
+    while ((p = memmem(p, (size_t)(end - p), c->needle.data, c->needle.size))) {
+        found++;
+        p += c->needle.size;
+    }
+    return found;
+}
+
+static void acknowledge(struct conn *c, long found) {
+    c->taken += found;
+    if (!c->ack.size || c->taken - c->acked < c->every) return;
+    char text[256];
+    int size = snprintf(text, sizeof text, c->ack.data, c->taken);
+    c->acked = c->taken;
+    queue(c, text, (size_t)size);
+    flush(c);
+}
+
+static void arrived(struct conn *c, long found) {
+    struct pair *pair = c->pair;
+    acknowledge(c, found);
+    if (!c->receiver || !pair) return;
+    double then = now();
+    if (running) received += found;
+    for (long i = 0; i < found && pair->count; i++) {
+        if (running) record(then - pair->sent_at[pair->head]);
+        pair->head = (pair->head + 1) % pair->window;
+        pair->count--;
+    }
+    if (rate == 0 && running >= 0) send_messages(pair, found);
+}
+
+static void heard(struct conn *c, char *data, size_t size) {
+    if (!c->logged_in) {
+        struct step *step = &c->step[c->next];
+        if (memmem(data, size, step->expect.data, step->expect.size)) {
+            c->tail_size = 0;
+            c->next++;
+            next_step(c);
+            return;
+        }
+    } else if (c->needle.size) {
+        long found = count_needles(c, data, size);
+        if (found) arrived(c, found);
+    }
+    size_t keep = c->logged_in ? (c->needle.size ? c->needle.size - 1 : 0) : sizeof c->tail;
+    if (keep > size) keep = size;
+    if (c->logged_in && c->needle.size) { /* a needle at the very end must not count twice */
+        const char *last = memrchr(data, c->needle.data[c->needle.size - 1], size);
+        if (last && (size_t)(data + size - last) <= keep && last - data + 1 >= (long)c->needle.size &&
+            memcmp(last + 1 - c->needle.size, c->needle.data, c->needle.size) == 0)
+            keep = (size_t)(data + size - last - 1);
+    }
+    memmove(c->tail, data + size - keep, keep);
+    c->tail_size = keep;
+}
+
+static void readable(struct conn *c) {
+    for (;;) {
+        memcpy(buffer, c->tail, c->tail_size);
+        ssize_t n;
+        if (c->ssl) {
+            n = SSL_read(c->ssl, buffer + c->tail_size, READ_SIZE);
+            if (n <= 0) {
+                if (SSL_get_error(c->ssl, (int)n) == SSL_ERROR_WANT_READ) return;
+                errno = ECONNRESET;
+                fail("TLS read");
+            }
+        } else {
+            n = recv(c->fd, buffer + c->tail_size, READ_SIZE, 0);
+            if (n < 0 && errno == EAGAIN) return;
+            if (n <= 0) { if (n == 0) errno = ECONNRESET; fail("recv"); }
+        }
+        heard(c, buffer, c->tail_size + (size_t)n);
+        if (!c->ssl) return;
+    }
+}
+
+static void turn(int timeout) {
+    struct epoll_event events[512];
+    int n = epoll_wait(epoll, events, 512, timeout);
+    for (int i = 0; i < n; i++) {
+        struct conn *c = events[i].data.ptr;
+        if (events[i].events & EPOLLOUT) flush(c);
+        if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) readable(c);
+    }
+}
+
+static void open_conn(struct conn *c, const char *host, int port, int secure) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    inet_pton(AF_INET, host, &address.sin_addr);
+    c->fd = socket(AF_INET, SOCK_STREAM, 0);
+    int one = 1;
+    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (secure) {
+        c->ssl = SSL_new(tls);
+        SSL_set_fd(c->ssl, c->fd);
+        SSL_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        if (SSL_connect(c->ssl) != 1) fail("TLS handshake");
+    }
+    fcntl(c->fd, F_SETFL, O_NONBLOCK);
+}
+
+static void read_plan(void) {
+    char *line = NULL; size_t room = 0; ssize_t size;
+    while ((size = getline(&line, &room, stdin)) > 0) {
+        char *word[8]; int words = 0;
+        for (char *p = strtok(line, " \n"); p && words < 8; p = strtok(NULL, " \n")) word[words++] = p;
+        struct conn *c = conn_count ? &conns[conn_count - 1] : NULL;
+        if (!words) continue;
+        if (!strcmp(word[0], "conn")) {
+            if (conn_count == conn_room) { errno = E2BIG; fail("too many connections"); }
+            open_conn(&conns[conn_count++], word[1], atoi(word[2]), atoi(word[3]));
+        } else if (!strcmp(word[0], "step")) {
+            c->step[c->steps++] = (struct step){unhex(word[1]), unhex(word[2])};
+        } else if (!strcmp(word[0], "send")) {
+            c->sender = 1;
+            c->message = unhex(word[1]);
+            number(&c->message);
+        } else if (!strcmp(word[0], "recv")) {
+            c->receiver = atoi(word[4]);
+            c->needle = unhex(word[1]);
+            c->ack = unhex(word[2]);
+            c->every = atol(word[3]);
+        } else if (!strcmp(word[0], "pair")) {
+            pairs[pair_count++] = (struct pair){.from = &conns[atoi(word[1])], .to = &conns[atoi(word[2])]};
+        } else if (!strcmp(word[0], "run")) {
+            window = atol(word[1]); seconds = atof(word[2]); warmup = atof(word[3]);
+            spin = atoi(word[4]); rate = atof(word[5]);
+            return;
+        }
+    }
+}
+
+static void log_in(void) {
+    for (int i = 0; i < conn_count; i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &conns[i]};
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, conns[i].fd, &event) < 0) fail("epoll_ctl");
+    }
+    double end = now() + 60;
+    for (int i = 0; i < conn_count; i++) { /* a few at a time: servers bound handshakes */
+        next_step(&conns[i]);
+        int behind = i - 64;
+        while ((behind >= 0 && !conns[behind].logged_in) && now() < end) turn(100);
+    }
+    for (int i = 0; i < conn_count; i++) {
+        while (!conns[i].logged_in && now() < end) turn(100);
+        if (!conns[i].logged_in) { errno = ETIMEDOUT; fail("log in"); }
+    }
+}
+
+static void drive(double until) {
+    double started = now(), due = 0;
+    int turn_of = 0;
+    while (now() < until) {
+        turn(spin ? 0 : rate ? 1 : 100);
+        if (rate == 0) continue;
+        for (due = (now() - started) * rate; sent < due; turn_of = (turn_of + 1) % pair_count)
+            if (pairs[turn_of].count < pairs[turn_of].window) send_messages(&pairs[turn_of], 1);
+            else due -= 1; /* the pair is full: the rate can't be kept, and shows as fewer sent */
+    }
+}
+
+static void settle(void) {
+    double end = now() + 5;
+    long in_flight = 1;
+    while (in_flight && now() < end) {
+        turn(10);
+        in_flight = 0;
+        for (int i = 0; i < pair_count; i++) in_flight += pairs[i].count;
+    }
+}
+
+int main(int argc, char **argv) {
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    signal(SIGPIPE, SIG_IGN);
+    conn_room = pair_room = argc > 1 ? atoi(argv[1]) : 25000;
+    conns = calloc((size_t)conn_room, sizeof *conns);
+    pairs = calloc((size_t)pair_room, sizeof *pairs);
+    tls = SSL_CTX_new(TLS_client_method()); /* loopback and our own server: names are not at stake */
+    epoll = epoll_create1(0);
+    read_plan();
+    log_in();
+    for (int i = 0; i < pair_count; i++) {
+        pairs[i].window = rate ? 1024 : window;
+        pairs[i].sent_at = calloc((size_t)pairs[i].window, sizeof(double));
+        pairs[i].from->pair = pairs[i].to->pair = &pairs[i];
+    }
+    if (rate == 0) for (int i = 0; i < pair_count; i++) send_messages(&pairs[i], window);
+    if (pair_count) drive(now() + warmup);
+    puts("ready");
+    fflush(stdout);
+    char line[16];
+    if (!fgets(line, sizeof line, stdin)) return 1;
+    if (!pair_count) { /* idle connections: stay until told */
+        fcntl(0, F_SETFL, O_NONBLOCK);
+        while (read(0, line, 1) != 0) turn(200);
+        return 0;
+    }
+    sent = 0;
+    running = 1;
+    double start = now();
+    drive(start + seconds);
+    double took = now() - start;
+    long got = received;
+    running = -1;
+    settle();
+    long lost = 0;
+    for (int i = 0; i < pair_count; i++) lost += pairs[i].count;
+    printf("{\"sent\": %ld, \"received\": %ld, \"lost\": %ld, \"seconds\": %.6f, \"p50\": %.0f, \"p99\": %.0f, "
+           "\"p999\": %.0f, \"max\": %.0f}\n",
+           sent, got, lost, took, percentile(.5), percentile(.99), percentile(.999), slowest * 1e6);
+    fflush(stdout);
+    return 0;
+}

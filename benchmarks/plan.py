@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""The plan a load generator follows, and the generator as a process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BUILD = Path(__file__).resolve().parents[1] / "build" / "bench"
+MARK = b"#!#"
+"""Stands once in every body: by it a receiver knows a message."""
+
+
+def body(size: int) -> bytes:
+    """A body of so many bytes, the mark and a number's place in it."""
+    return (MARK + b"x" * size)[:size]
+
+
+def _hex(data: bytes) -> str:
+    return data.hex() or "-"
+
+
+@dataclass
+class Plan:
+    """Connections, in the words of ``load.c``."""
+
+    lines: list[str] = field(default_factory=list)
+    conns: int = 0
+    pairs: int = 0
+
+    def conn(
+        self, port: int, steps: list[tuple[bytes, bytes]], tls: bool = False, host: str = "127.0.0.1"
+    ) -> int:
+        """A connection and how it logs in; its number."""
+        self.lines.append(f"conn {host} {port} {int(tls)}")
+        self.lines += [f"step {_hex(send)} {_hex(expect)}" for send, expect in steps]
+        self.conns += 1
+        return self.conns - 1
+
+    def sends(self, message: bytes) -> None:
+        """The connection just made sends this."""
+        self.lines.append(f"send {_hex(message)}")
+
+    def receives(self, needle: bytes = MARK, ack: bytes = b"", every: int = 1, counts: bool = True) -> None:
+        """The connection just made receives."""
+        self.lines.append(f"recv {_hex(needle)} {_hex(ack)} {every} {int(counts)}")
+
+    def pair(self, sender: int, receiver: int) -> None:
+        """Who writes to whom."""
+        self.lines.append(f"pair {sender} {receiver}")
+        self.pairs += 1
+
+    def text(self, window: int, seconds: float, warmup: float, spin: bool, rate: float) -> str:
+        """The whole plan."""
+        run = f"run {window} {seconds} {warmup} {int(spin)} {rate}"
+        return "\n".join([*self.lines, run, ""])
+
+
+class Load:
+    """The load generator, logged in and warm from its construction on."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        window: int = 1,
+        seconds: float = 3.0,
+        warmup: float = 0.5,
+        spin: bool = True,
+        rate: float = 0,
+    ) -> None:
+        self._process = subprocess.Popen(
+            [BUILD / "load", str(plan.conns + 1)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(plan.text(window, seconds, warmup, spin, rate))
+        self._process.stdin.flush()
+        if self._line() != "ready":
+            raise RuntimeError(f"the load generator ended with status {self._process.wait()}")
+
+    def run(self) -> dict[str, Any]:
+        """The measured part; what the generator says of it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        line = self._line()
+        self._process.wait()
+        result: dict[str, Any] = json.loads(line)
+        return result
+
+    def end(self) -> None:
+        """Close the connections."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
