@@ -35,6 +35,8 @@ class Password:
 class Dialling(Password):
     """The dialler's half."""
 
+    mechanism = "WORD"
+
     def first(self) -> str:
         return "hello"
 
@@ -47,8 +49,8 @@ class Dialling(Password):
 class Listening(Password):
     """The listener's half."""
 
-    def first(self, client_first: str) -> str:
-        if client_first != "hello":
+    def first(self, client_first: str, mechanism: str) -> str:
+        if (client_first, mechanism) != ("hello", "WORD"):
             raise ProofError("not a first step")
         return "prove it"
 
@@ -64,7 +66,7 @@ class Component(ProvingLink):
     phase = Phase.AT_TRACKER_PROOF
 
     def __init__(self, shared: Context, word: str) -> None:
-        super().__init__(shared, lambda: HELLO, lambda: Dialling(word))
+        super().__init__(shared, lambda: HELLO, lambda certificate: Dialling(word))
         self.through = False
         self.answers: list[int] = []
 
@@ -87,8 +89,9 @@ class Server(AdmittingLink):
         self.through = False
 
     def on_component_hello(self, hello: Stanza) -> None:
+        assert isinstance(hello, ComponentHello)
         self.phase = Phase.TRACKER_PROOF
-        self.demand_proof(Listening(self.word))
+        self.demand_proof(lambda certificate: Listening(self.word), hello)
 
     def admitted(self) -> None:
         self.through = True
@@ -96,7 +99,7 @@ class Server(AdmittingLink):
         self.established()
 
 
-def step(data: str, mechanism: str = "SCRAM-SHA-256") -> bytes:
+def step(data: str, mechanism: str = "WORD") -> bytes:
     return codec.encode({"type": "auth", "mechanism": mechanism, "data": data}) + LF
 
 
@@ -143,7 +146,7 @@ class DiallerTests(SteppedTestCase):
     def test_the_hello_and_the_first_step_need_no_answer_in_between(self) -> None:
         hello, first = self.line.frames()
         self.assertEqual(hello, {"ip_local": "10.0.0.5", "port": 5002, "type": "relay"})
-        self.assertEqual(first, {"type": "auth", "mechanism": "SCRAM-SHA-256", "data": "hello"})
+        self.assertEqual(first, {"type": "auth", "mechanism": "WORD", "data": "hello"})
 
     def test_a_server_without_the_secret_is_left(self) -> None:
         self.link.dataReceived(step("prove it") + step("server salah"))

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.net.lines import Chatty, Line, context, lose, opened
 from xjrelay.net.reconnect import CEILING, FACTOR, FIRST_DELAY, Dialler
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason
 
 
@@ -37,7 +38,7 @@ class DiallerTestCase(SynchronousTestCase):
 
     def make(self, rng: random.Random) -> Dialler[Chatty]:
         shared = context(self.reactor)
-        return Dialler(self.reactor, rng, ("10.0.0.5", 5002), lambda: Chatty(shared))  # type: ignore[arg-type]
+        return Dialler(self.reactor, rng, Address("10.0.0.5", 5002), lambda: Chatty(shared))  # type: ignore[arg-type]
 
     @property
     def dials(self) -> int:
@@ -129,7 +130,7 @@ class WaitTests(DiallerTestCase):
     def test_another_address_counts_from_the_next_try(self) -> None:
         self.dialler.start()
         self.wait()
-        self.dialler.address = ("10.0.0.6", 5003)
+        self.dialler.address = Address("10.0.0.6", 5003)
         self.refuse()
         self.wait()
         self.assertEqual(self.reactor.tcpClients[-1][:2], ("10.0.0.6", 5003))

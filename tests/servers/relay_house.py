@@ -31,6 +31,7 @@ from xjrelay.servers.relay.switch import RelaySettings
 from xjrelay.servers.tracker.protocol import TrackerFactory
 from xjrelay.servers.tracker.rendezvous import Rendezvous
 from xjrelay.storage.memory import MemoryDirectory, memory_manager_stores
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.framing import LF, Framer
 
 SECRET = "the-secret-of-this-cluster"
@@ -143,7 +144,7 @@ class House:
             machine,
             self.manager,
             [f"tcp:{MANAGER_PORT}:interface={address}"],
-            [(TRACKER, TRACKER_PORT)],
+            [Address(TRACKER, TRACKER_PORT)],
             "the-manager",
         )
         assert isinstance(service.factory, ManagerFactory)
@@ -158,7 +159,7 @@ class House:
             self._settings,
             self._secret(),
             relay_id or address,
-            [(TRACKER, TRACKER_PORT)],
+            [Address(TRACKER, TRACKER_PORT)],
             random_bytes=random.Random(address).randbytes,
         )
         machine.listenTCP(RELAY_PORT, relay.factory)

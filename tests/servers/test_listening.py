@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,12 +16,13 @@ from xjrelay.servers.listening import (
     Listening,
     Place,
     advertised,
+    below_tls,
     interface,
-    is_loopback,
     with_backlog,
     with_interface,
 )
 from xjrelay.servers.startup import StartupError
+from xjrelay.wire.endpoints import Address, is_loopback
 
 
 class ListeningTests(SynchronousTestCase):
@@ -30,8 +32,8 @@ class ListeningTests(SynchronousTestCase):
         self.reactor: Any = MemoryReactorClock()
         self.factory = ServerFactory.forProtocol(Protocol)
 
-    def listening(self, *endpoints: str, allow_plaintext: bool = False) -> Listening:
-        return Listening(self.reactor, endpoints, self.factory, allow_plaintext)
+    def listening(self, *endpoints: str, allow_plaintext: bool = False, tls: Any = None) -> Listening:
+        return Listening(self.reactor, endpoints, self.factory, allow_plaintext, tls)
 
     def refusal(self, *endpoints: str) -> str:
         service = self.listening(*endpoints)
@@ -76,6 +78,15 @@ class ListeningTests(SynchronousTestCase):
         said = [event for event in events if "without TLS" in str(event.get("log_format"))]
         self.assertEqual(len(said), 1)
 
+    def test_tls_may_leave_loopback_and_needs_a_certificate(self) -> None:
+        service = self.listening("tls:5000:interface=0.0.0.0", "tls:5001", tls=CertificateOptions())
+        service.startService()
+        [(_, _, _, wide), (_, _, _, narrow)] = self.reactor.tcpServers
+        self.assertEqual((wide, narrow), ("0.0.0.0", "127.0.0.1"))
+        self.assertEqual([place.tls for place in service.places], [True, True])
+        self.assertIn("--tls-certificate", self.refusal("tls:5000"))
+        self.assertIn("cannot listen on tls:/folder:5000", self.refusal("tls:/folder:5000"))
+
     def test_a_busy_port_is_named_with_the_reason(self) -> None:
         def busy(port: int, factory: object, backlog: int, interface: str) -> None:
             raise CannotListenError(interface, port, OSError(98, "Address already in use"))
@@ -93,15 +104,34 @@ class AdvertisedTests(SynchronousTestCase):
     """Where others are told to connect."""
 
     def test_is_what_was_said(self) -> None:
-        place = advertised([Place("127.0.0.1", 1)], ("relay.example.org", 443))
+        place = advertised([Place("127.0.0.1", 1)], [Address("relay.example.org", 443)])
         self.assertEqual(place, Place("relay.example.org", 443))
 
     def test_is_where_it_listens_otherwise(self) -> None:
-        self.assertEqual(advertised([Place("/run/x", 0), Place("127.0.0.1", 1)], None), Place("127.0.0.1", 1))
+        self.assertEqual(advertised([Place("/run/x", 0), Place("127.0.0.1", 1)]), Place("127.0.0.1", 1))
 
     def test_has_to_be_said_where_that_tells_nothing(self) -> None:
         for places in ([Place("0.0.0.0", 5002)], [Place("::", 5002)], [Place("/run/x", 0)]):
-            self.assertIn("--advertise", str(self.assertRaises(StartupError, advertised, places, None)))
+            self.assertIn("--advertise", str(self.assertRaises(StartupError, advertised, places)))
+
+    def test_tls_is_offered_beside_what_is_not(self) -> None:
+        plain, tls = Place("10.0.0.5", 5002), Place("0.0.0.0", 5223, tls=True)
+        named = Address("relay.example.org", 5002)
+        offered = ("tls:relay.example.org:5223",)
+        self.assertEqual(advertised([plain, tls], [named]), Place(*named[:2], endpoints=offered))
+        said = [Address("relay.example.org", 5223, tls=True)]
+        self.assertEqual(advertised([plain, tls], said), Place("10.0.0.5", 5002, endpoints=offered))
+
+    def test_with_tls_only_everything_is_tls(self) -> None:
+        here = [Place("0.0.0.0", 5223, tls=True)]
+        for tls in (False, True):
+            place = advertised(here, [Address("relay.example.org", 443, tls)])
+            self.assertEqual(place, Place("relay.example.org", 443, True, ("tls:relay.example.org:443",)))
+        self.assertRaises(StartupError, advertised, here)
+
+    def test_loopback_is_not_told_to_those_who_are_told_of_tls(self) -> None:
+        places = [Place("127.0.0.1", 5002), Place("10.0.0.5", 5223, tls=True)]
+        self.assertEqual(advertised(places), Place("10.0.0.5", 5223, True, ("tls:10.0.0.5:5223",)))
 
     def test_knows_private_addresses(self) -> None:
         private = {"127.0.0.1": True, "10.1.2.3": True, "::1": True, "localhost": True}
@@ -133,6 +163,15 @@ class EndpointTextTests(SynchronousTestCase):
             "unix:/a": "unix:/a",
         }
         self.assertEqual({text: with_interface(text) for text in cases}, cases)
+
+    def test_what_lies_under_tls(self) -> None:
+        cases = {
+            "tls:5223:interface=::": ("tcp:5223:interface=::", True),
+            "tls:tcp6:5223": ("tcp6:5223", True),
+            "tls:systemd:index=0": ("systemd:index=0", True),
+            "tcp:5000": ("tcp:5000", False),
+        }
+        self.assertEqual({text: below_tls(text) for text in cases}, cases)
 
     def test_so_is_how_many_may_wait_to_be_accepted(self) -> None:
         cases = {

@@ -20,6 +20,7 @@ from xjrelay.security.tokens import Verifier
 from xjrelay.servers.listening import Place
 from xjrelay.servers.manager.service import ManagerService
 from xjrelay.storage.interfaces import StoreFailed
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason
 from xjrelay.wire.grammar import Phase
 from xjrelay.wire.stanzas import ComponentHello, Stanza
@@ -46,7 +47,7 @@ class TrackerDouble(AdmittingLink):
         assert isinstance(hello, ComponentHello)
         self.seen.append(hello)
         self.phase = Phase.TRACKER_PROOF
-        self.demand_proof(SECRET.server())
+        self.demand_proof(SECRET.server, hello)
 
     def admitted(self) -> None:
         self.phase = Phase.TRACKER_OPEN
@@ -73,7 +74,7 @@ class Trackers(SynchronousTestCase):
             self.network.machine("10.0.0.2"),
             rig.manager,
             ["tcp:5001"],
-            [("10.0.0.1", 5000)],
+            [Address("10.0.0.1", 5000)],
             "m-1",
             serving=self.serving.append,
         )

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from xjrelay.servers import kinds
 from xjrelay.servers.option_table import ALL, TABLE
 from xjrelay.servers.options import ProgramOptions, options_for, page_table
+from xjrelay.wire.endpoints import Address
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "options.md"
 PROGRAMS = ALL.split()
@@ -52,7 +53,7 @@ class PrecedenceTests(OptionsTestCase):
     def test_the_default_when_nobody_says_anything(self) -> None:
         options = self.parse()
         self.assertEqual((options["resume"], options.sources["resume"]), (60.0, "default"))
-        self.assertEqual(options["tracker"], [("127.0.0.1", 5000)])
+        self.assertEqual(options["tracker"], [Address("127.0.0.1", 5000)])
 
     def test_each_source_goes_before_the_next(self) -> None:
         config = self.write("resume = 1\nmax-queue = 1\nmax_frame = 1\n")
@@ -64,7 +65,7 @@ class PrecedenceTests(OptionsTestCase):
         self.assertEqual(options.sources["max-frame"], f"{self.file}:3: max_frame")
 
     def test_a_repeatable_option_from_each_source(self) -> None:
-        expected = [("a", 1), ("::1", 2)]
+        expected = [Address("a", 1), Address("::1", 2)]
         self.assertEqual(self.parse("--tracker", "a:1", "--tracker=[::1]:2")["tracker"], expected)
         self.assertEqual(self.parse(*self.write('tracker = ["a:1", "[::1]:2"]'))["tracker"], expected)
         self.environ["XJ_TRACKER"] = "a:1, [::1]:2"
@@ -89,7 +90,7 @@ class PrecedenceTests(OptionsTestCase):
 
     def test_a_default_is_not_shared_between_programs(self) -> None:
         self.parse()["tracker"].append(("b", 2))
-        self.assertEqual(self.parse()["tracker"], [("127.0.0.1", 5000)])
+        self.assertEqual(self.parse()["tracker"], [Address("127.0.0.1", 5000)])
 
 
 class RefusalTests(OptionsTestCase):

@@ -19,6 +19,7 @@ from tests.net.lines import Chatty, message
 from xjrelay.net.context import Context, Limits
 from xjrelay.net.factory import LinkFactory
 from xjrelay.net.reconnect import Dialler
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire import codec
 from xjrelay.wire.errors import CloseReason
 
@@ -67,13 +68,13 @@ class RealLinkTests(TestCase):
         await self.factory.close_all()
 
     @property
-    def address(self) -> tuple[str, int]:
+    def address(self) -> Address:
         host = self.port.getHost()
         assert isinstance(host, IPv4Address)
-        return host.host, host.port
+        return Address(host.host, host.port)
 
     async def dial(self) -> Client:
-        endpoint = HostnameEndpoint(reactor, *self.address)
+        endpoint = HostnameEndpoint(reactor, *self.address[:2])
         client: Client = await connectProtocol(endpoint, Client())
         return client
 

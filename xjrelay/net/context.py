@@ -13,6 +13,7 @@ from typing import Protocol as Seam
 
 from twisted.internet.interfaces import IReactorTime
 
+from xjrelay.net.tls import Dialling, Vouch
 from xjrelay.wire.errors import CloseReason
 from xjrelay.wire.framing import DEFAULT_MAX_FRAME
 
@@ -120,6 +121,8 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     counters: Counters = field(default_factory=Counters)
     batch: Batch = field(default_factory=Batch)
+    dialling: Dialling = field(default_factory=Dialling)
+    vouch: Vouch | None = None
     serial: int = 0
 
     def next_serial(self) -> int:

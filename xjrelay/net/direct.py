@@ -27,7 +27,7 @@ def writer(transport: IStream) -> Callable[[bytes], None]:
     if type(transport) not in _PLAIN:
         return transport.write
     write = transport.write
-    send: Callable[[bytes], int] = transport.socket.send
+    send: Callable[[bytes], int] = transport.socket.send  # type: ignore[attr-defined]
     plain: tcp.Connection = transport  # type: ignore[assignment]
 
     def straight(data: bytes) -> None:

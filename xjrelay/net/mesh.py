@@ -24,7 +24,9 @@ from twisted.logger import Logger
 
 from xjrelay.net.context import Context
 from xjrelay.net.protocol import Link
-from xjrelay.net.reconnect import Dialler, IDiallingReactor
+from xjrelay.net.reconnect import Dialler
+from xjrelay.net.tls import IDiallingReactor
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason
 
 _log = Logger()
@@ -34,9 +36,6 @@ PATIENCE = 5.0
 
 MAX_LINKS = 4
 """Links of one pair that may be open at once, waiting for a choice."""
-
-Address = tuple[str, int]
-
 
 class MeshLink(Seam):
     """What the mesh asks of a link between relays."""
@@ -232,6 +231,7 @@ class Mesh(Generic[LinkType]):
             self._context.random,
             pair.address,
             lambda: self._build(pair.name),
+            self._context.dialling,
             wanted=lambda dialler: self._still_wanted(pair, dialler),
         )
         pair.dialler.start()

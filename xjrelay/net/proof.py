@@ -18,16 +18,21 @@ from twisted.logger import Logger
 
 from xjrelay.net.context import TRUSTED_MAX_FRAME, Context
 from xjrelay.net.protocol import Link
+from xjrelay.net.tls import own_certificate, peer_certificate
+from xjrelay.wire.endpoints import secured
 from xjrelay.wire.errors import CloseReason, Code, ProofError, RemoteError
 from xjrelay.wire.stanzas import Answer, Auth, ComponentHello, Stanza
 
 _log = Logger()
 
-MECHANISM = "SCRAM-SHA-256"
-
-
 class ClientProof(Seam):
-    """The dialler's half of one conversation; each step raises ProofError."""
+    """The dialler's half of one conversation; each step raises ProofError.
+
+    Attributes:
+        mechanism: the name it goes by; ends in ``-PLUS`` where it is bound to the TLS under it.
+    """
+
+    mechanism: str
 
     def first(self) -> str:
         """The client's first message."""
@@ -42,11 +47,18 @@ class ClientProof(Seam):
 class ServerProof(Seam):
     """The listener's half of one conversation; each step raises ProofError."""
 
-    def first(self, client_first: str) -> str:
+    def first(self, client_first: str, mechanism: str) -> str:
         """The server's first message."""
 
     def final(self, client_final: str) -> str:
         """Checks the client's proof; the server's own."""
+
+
+Prove = Callable[[bytes | None], ClientProof]
+"""Starts a conversation, bound to the certificate (DER) that the listener showed, if it did."""
+
+Check = Callable[[bytes | None], ServerProof]
+"""Likewise for the listener, with its own certificate."""
 
 
 class ProvingLink(Link):
@@ -62,7 +74,7 @@ class ProvingLink(Link):
         self,
         context: Context,
         hello: Callable[[], ComponentHello],
-        prove: Callable[[], ClientProof],
+        prove: Prove,
     ) -> None:
         super().__init__(context, TRUSTED_MAX_FRAME)
         self._hello = hello
@@ -80,19 +92,20 @@ class ProvingLink(Link):
 
     def opened(self) -> None:
         """Hello and the first step."""
-        self._proof = self._prove()
+        proof = self._proof = self._prove(peer_certificate(self.transport))
         self.send(self._hello())
-        self.send(Auth(mechanism=MECHANISM, data=self._proof.first()))
+        self.send(Auth(mechanism=proof.mechanism, data=proof.first()))
 
     def on_auth(self, auth: Stanza) -> None:
         """The server's next step."""
         assert isinstance(auth, Auth) and self._proof is not None
+        proof = self._proof
         try:
             if not self._final_sent:
                 self._final_sent = True
-                self.send(Auth(mechanism=MECHANISM, data=self._proof.final(auth.data or "")))
+                self.send(Auth(mechanism=proof.mechanism, data=proof.final(auth.data or "")))
                 return
-            self._proof.finish(auth.data or "")
+            proof.finish(auth.data or "")
         except ProofError as error:
             _log.warn("{link}: the other side is not of this cluster: {why}", link=self.name, why=error)
             self.close(CloseReason.NOT_AUTHENTICATED)
@@ -123,9 +136,18 @@ class AdmittingLink(Link):
         """The other side has proved itself, and has our proof. The subclass moves on; what takes
         time is returned, and holds the link as any handler's does."""
 
-    def demand_proof(self, proof: ServerProof) -> None:
-        """Begin a conversation: the next frames are its steps."""
-        self._server_proof = proof
+    def demand_proof(self, check: Check, hello: ComponentHello) -> None:
+        """Begin a conversation: the next frames are its steps.
+
+        Raises:
+            RemoteError: 401 and close, a certificate is asked of components and this one's is
+                missing, or for other hosts than its hello says it is at.
+        """
+        vouch = self.context.vouch
+        why = vouch(peer_certificate(self.transport), _hosts(hello)) if vouch is not None else None
+        if why is not None:
+            raise RemoteError(Code.UNAUTHORIZED, why, CloseReason.NOT_AUTHENTICATED)
+        self._server_proof = check(own_certificate(self.transport))
         self._challenged = False
 
     def on_auth(self, auth: Stanza) -> Any:
@@ -135,14 +157,18 @@ class AdmittingLink(Link):
         try:
             if not self._challenged:
                 self._challenged = True
-                if auth.mechanism != MECHANISM:
-                    raise ProofError(f"the mechanism must be {MECHANISM}")
-                self.send(Auth(mechanism=MECHANISM, data=self._server_proof.first(data)))
+                first = self._server_proof.first(data, auth.mechanism or "")
+                self.send(Auth(mechanism=auth.mechanism, data=first))
                 return None
             final = self._server_proof.final(data)
         except ProofError as error:
             raise RemoteError(Code.UNAUTHORIZED, str(error), CloseReason.NOT_AUTHENTICATED) from error
         self._server_proof = None
         self.unmetered()
-        self.send(Auth(mechanism=MECHANISM, data=final))
+        self.send(Auth(mechanism=auth.mechanism, data=final))
         return self.admitted()
+
+
+def _hosts(hello: ComponentHello) -> list[str]:
+    """Where a component says that it is reached: by TLS, or else at all."""
+    return [address.host for address in secured(hello.endpoints)] or [hello.ip_local]

@@ -24,7 +24,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, ISSLTransport
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,7 +32,9 @@ from zope.interface import implementer
 
 from xjrelay.domain.limits import Meter
 from xjrelay.net.context import Context
+from xjrelay.net.direct import writer
 from xjrelay.net.socket import IStream, tune
+from xjrelay.net.tls import failure_reason, is_tls
 from xjrelay.wire import codec, grammar
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 from xjrelay.wire.framing import Framer
@@ -59,7 +61,7 @@ _PING = codec.encode(Ping())
 _HANDLERS = {kind: f"on_{kind.name.lower()}" for kind in Kind}
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHandshakeListener)
 class Link(Protocol):
     """One connection of any program, either end.
 
@@ -108,6 +110,7 @@ class Link(Protocol):
         self._quiet = 0  # ticks since anything was heard
         self._unfinished = 0  # ticks since the last whole frame, with a part of one held
         self._answers_pings = False
+        self._agreed = True  # False from the connection until TLS is
         self._deadline: IDelayedCall | None = None
         self._cut_call: IDelayedCall | None = None
         self._tick_call: IDelayedCall | None = None
@@ -137,6 +140,10 @@ class Link(Protocol):
     def on_pong(self, pong: Stanza) -> None:
         """The other end answers pings, so from now on its silence means something."""
         self._answers_pings = True
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        self.send_frame(_PING)
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -194,7 +201,7 @@ class Link(Protocol):
         counters.frames_out += len(out) - 1
         counters.bytes_out += len(data)
         self._out = []
-        self.transport.write(data)
+        self._write(data)
 
     def pauseProducing(self) -> None:
         """The transport has more than it can send."""
@@ -228,7 +235,10 @@ class Link(Protocol):
         self._cancel_timers()
         transport = self.transport
         transport.unregisterProducer()
-        if reason in LINGER and not ISSLTransport.providedBy(transport):
+        if is_tls(transport):  # closed once both have said so, for which it has to read
+            transport.loseConnection()
+            transport.resumeProducing()
+        elif reason in LINGER:
             transport.loseWriteConnection()
             transport.resumeProducing()
         else:
@@ -285,7 +295,7 @@ class Link(Protocol):
             self.context.counters.limited["idle-timeout"] += 1
             self.close(CloseReason.IDLE)
         elif self._quiet > 1 or self.heartbeat:
-            self.send_frame(_PING)
+            self.ping()
 
     def _cancel_timers(self) -> None:
         self._cancel_deadline()
@@ -297,7 +307,8 @@ class Link(Protocol):
     # -- Twisted's side ----------------------------------------------------------------------
 
     def connectionMade(self) -> None:
-        """Tune the socket, start the clocks, and let the subclass speak."""
+        """Tune the socket, start the clocks, and let the subclass speak; with TLS once that is
+        agreed upon."""
         limits = self.context.limits
         if self.metered:
             now = self.context.clock.seconds()
@@ -306,9 +317,24 @@ class Link(Protocol):
         self.context.counters.links_opened += 1
         tune(self.transport, limits.user_timeout)
         self.transport.registerProducer(self, True)
-        _log.info("{link} open with {peer}", link=self.name, peer=self.transport.getPeer())
+        self._write = writer(self.transport)
         self._tick_call = self.context.clock.callLater(self.interval, self._tick)
         self.expect_within(limits.hello_timeout, CloseReason.HELLO_TIMEOUT)
+        if is_tls(self.transport):
+            self._agreed = False
+        else:
+            self._speak()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is agreed upon."""
+        self._agreed = True
+        if self.close_reason is None:
+            self._speak()
+
+    def _speak(self) -> None:
+        over = " over TLS" if is_tls(self.transport) else ""
+        peer = self.transport.getPeer()
+        _log.info("{link} open with {peer}{over}", link=self.name, peer=peer, over=over)
         self.opened()
 
     def dataReceived(self, data: bytes) -> None:
@@ -340,6 +366,10 @@ class Link(Protocol):
         if self._cut_call is not None and self._cut_call.active():
             self._cut_call.cancel()
         self._waiting.clear()
+        why = ""
+        if not self._agreed:
+            why = f" with {self.transport.getPeer()}: {failure_reason(reason)}"
+            self.close_reason = self.close_reason or CloseReason.TLS_FAILED
         if self.close_reason is None:
             self.close_reason = CloseReason.LOST
         unwritten, self._out = self._out, []
@@ -348,7 +378,7 @@ class Link(Protocol):
         counters = self.context.counters
         counters.links_open -= 1
         counters.closed[self.close_reason] += 1
-        _log.info("{link} closed: {reason}", link=self.name, reason=self.close_reason.value)
+        _log.info("{link} closed: {reason}{why}", link=self.name, reason=self.close_reason.value, why=why)
         try:
             self.closed(self.close_reason)
         finally:

@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IReactorTCP, IReactorTime
+from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall
 from twisted.internet.protocol import ReconnectingClientFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xjrelay.net.protocol import Link
+from xjrelay.net.tls import Dialling, IDiallingReactor, NotDialled
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason
 
 _log = Logger()
@@ -32,19 +34,16 @@ CEILING = 30.0
 CONNECT_TIMEOUT = 10.0
 
 
-class IDiallingReactor(IReactorTCP, IReactorTime):
-    """What dialling needs of a reactor: connections and time."""
-
-
 class Dialler(ReconnectingClientFactory, Generic[LinkType]):
     """Keeps one link to one address.
 
     Args:
         reactor: connects and tells the time.
         rng: the jitter.
-        address: host and port; may be changed while running, for the next try.
+        address: where to; may be changed while running, for the next try.
         build: makes the protocol of one connection. The protocol calls
             :meth:`authenticated` when it is let in.
+        dialling: how, and whom it believes there.
 
     Attributes:
         link: the link of now, from connecting until it is lost, or None.
@@ -59,8 +58,9 @@ class Dialler(ReconnectingClientFactory, Generic[LinkType]):
         self,
         reactor: IDiallingReactor,
         rng: random.Random,
-        address: tuple[str, int],
+        address: Address,
         build: Callable[[], LinkType],
+        dialling: Dialling | None = None,
     ) -> None:
         self.delay = self.initialDelay
         self.address = address
@@ -68,6 +68,7 @@ class Dialler(ReconnectingClientFactory, Generic[LinkType]):
         self._reactor = reactor
         self._random = rng
         self._build = build
+        self._dialling = dialling or Dialling()
         self._next: IDelayedCall | None = None
         self._connector: IConnector | None = None
         self._stopped: list[Deferred[None]] = []
@@ -121,8 +122,7 @@ class Dialler(ReconnectingClientFactory, Generic[LinkType]):
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """Nobody answered there."""
-        host, port = self.address
-        _log.info("no answer from {host}:{port}: {why}", host=host, port=port, why=reason.getErrorMessage())
+        _log.info("no answer from {address}: {why}", address=self.address, why=reason.getErrorMessage())
         self.retry(connector)
 
     def retry(self, connector: IConnector | None = None) -> None:
@@ -138,5 +138,8 @@ class Dialler(ReconnectingClientFactory, Generic[LinkType]):
 
     def _dial(self) -> None:
         self._next = None
-        host, port = self.address
-        self._connector = self._reactor.connectTCP(host, port, self, CONNECT_TIMEOUT)
+        try:
+            self._connector = self._dialling.connect(self._reactor, self.address, self, CONNECT_TIMEOUT)
+        except NotDialled as error:
+            _log.warn("{address} is not dialled: {why}", address=self.address, why=error)
+            self.retry()

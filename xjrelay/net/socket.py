@@ -26,7 +26,8 @@ def tune(transport: IStream, user_timeout: float) -> None:
         return
     set_no_delay(True)
     transport.setTcpKeepAlive(True)
-    handle = transport.getHandle() if hasattr(transport, "getHandle") else None
+    under = getattr(transport, "transport", transport)  # TLS lies on a transport of its own
+    handle = under.getHandle() if hasattr(under, "getHandle") else None
     if isinstance(handle, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
         milliseconds = int(user_timeout * 1000)
         handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

@@ -15,8 +15,10 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from xjrelay.net.context import Context
-from xjrelay.net.proof import ClientProof, ProvingLink
-from xjrelay.net.reconnect import Dialler, IDiallingReactor
+from xjrelay.net.proof import Prove, ProvingLink
+from xjrelay.net.reconnect import Dialler
+from xjrelay.net.tls import IDiallingReactor
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason, RemoteError
 from xjrelay.wire.grammar import Phase
 from xjrelay.wire.stanzas import ComponentHello, GetComponents, Kind, WatchComponents, parse
@@ -26,7 +28,6 @@ _log = Logger()
 DEFAULT_LEASE = 30.0
 """Seconds a tracker believes a component it hasn't heard of; a third of it is our heartbeat."""
 
-Prove = Callable[[], ClientProof]
 Hello = Callable[[], ComponentHello]
 
 
@@ -86,7 +87,7 @@ class Trackers:
     Args:
         reactor: dials and tells the time.
         context: what the program's links share.
-        addresses: host and port of each tracker.
+        addresses: where each tracker is.
         hello: says who we are, at the moment of connecting.
         prove: starts a proof of the cluster's secret.
         changed: called with the live components, ourselves included, whenever any tracker
@@ -98,7 +99,7 @@ class Trackers:
         self,
         reactor: IDiallingReactor,
         context: Context,
-        addresses: Sequence[tuple[str, int]],
+        addresses: Sequence[Address],
         hello: Hello,
         prove: Prove,
         changed: Callable[[list[ComponentHello]], None],
@@ -114,6 +115,7 @@ class Trackers:
                 context.random,
                 address,
                 lambda seat=seat: TrackerLink(context, hello, prove, seat, lease),  # type: ignore[misc]
+                context.dialling,
             )
 
     @property

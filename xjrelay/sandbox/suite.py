@@ -39,6 +39,7 @@ from xjrelay.servers.relay.service import Relay, RelayService
 from xjrelay.servers.relay.switch import RelaySettings
 from xjrelay.servers.tracker.service import TrackerConfig, TrackerService
 from xjrelay.storage.memory import memory_manager_stores, memory_tracker_stores
+from xjrelay.wire.endpoints import Address
 
 T = TypeVar("T")
 
@@ -261,7 +262,7 @@ class Sandbox:
             self.machine("manager"),
             manager,
             [self._endpoint("manager", MANAGER_PORT)],
-            [(self._addresses["tracker"], TRACKER_PORT)],
+            [Address(self._addresses["tracker"], TRACKER_PORT)],
             "manager",
             lease=self._lease,
         )
@@ -275,7 +276,7 @@ class Sandbox:
             self._settings,
             self.secret,
             f"{number:032x}",
-            [(self._addresses["tracker"], TRACKER_PORT)],
+            [Address(self._addresses["tracker"], TRACKER_PORT)],
             lease=self._lease,
             random_bytes=self.random.randbytes,
         )

@@ -19,12 +19,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from cryptography import x509
 from scramp import ScramClient as _Client
 from scramp import ScramException, ScramMechanism
 
 from xjrelay.wire.errors import ProofError
 
 MECHANISM = "SCRAM-SHA-256"
+PLUS = "SCRAM-SHA-256-PLUS"
+"""The same, bound to the TLS connection that carries it (RFC 5802, section 6)."""
+MECHANISMS = (MECHANISM, PLUS)
 DEFAULT_ROUNDS = 15_000
 """PBKDF2 rounds of a user's password: RFC 7677, section 4, gives around 15,000; 5 ms of one core."""
 MIN_ROUNDS = 4096
@@ -34,6 +38,7 @@ MAX_ROUNDS = 1_000_000
 SALT_BYTES = 16
 
 _mechanism = ScramMechanism(MECHANISM)
+_BINDING = "tls-server-end-point"
 
 
 def random_nonce() -> str:
@@ -153,7 +158,26 @@ class Decoy:
 
 
 class ScramClient:
-    """The side that proves it knows a password: :meth:`first`, :meth:`final`, :meth:`finish`."""
+    """The side that proves it knows a password: :meth:`first`, :meth:`final`, :meth:`finish`.
+
+    With the server's certificate the conversation is bound to it, so that whoever sits between
+    with another one can't pass it on; and where the server seems to know no binding, it is told
+    that we do (``y``), so that it notices who made it seem so.
+
+    Args:
+        username: as whom.
+        password: proved, never sent.
+        nonce: the source of the nonce.
+        max_rounds: the most a server may ask for.
+        certificate: what the server showed, in DER; None without TLS.
+        bound: False where the server has refused :data:`PLUS`.
+
+    Attributes:
+        mechanism: :data:`PLUS` or :data:`MECHANISM`.
+
+    Raises:
+        ScramError: SASLprep forbids the username or the password.
+    """
 
     def __init__(
         self,
@@ -161,11 +185,14 @@ class ScramClient:
         password: str,
         nonce: Callable[[], str] = random_nonce,
         max_rounds: int = MAX_ROUNDS,
+        certificate: bytes | None = None,
+        bound: bool = True,
     ) -> None:
-        """Raises ScramError when SASLprep forbids the username or the password."""
         self._max_rounds = max_rounds
+        binding = _binding(certificate)
+        self.mechanism = PLUS if bound and binding is not None else MECHANISM
         with _refusing("the username or the password holds a character that is not allowed"):
-            self._client = _Client([MECHANISM], username, password, c_nonce=nonce())
+            self._client = _Client([self.mechanism], username, password, binding, c_nonce=nonce())
 
     def first(self) -> str:
         """The client-first message."""
@@ -202,6 +229,8 @@ class ScramServer:
         credentials: the account's; more than one set when several passwords are accepted, all
             with the same salt and rounds, because the choice is only known at the end.
         username: when given, the only name that is accepted.
+        nonce: the source of the nonce.
+        certificate: what we showed, in DER, to which a conversation can be bound; None without TLS.
     """
 
     def __init__(
@@ -209,19 +238,31 @@ class ScramServer:
         *credentials: Kept,
         username: str | None = None,
         nonce: Callable[[], str] = random_nonce,
+        certificate: bytes | None = None,
     ) -> None:
         if not credentials or len({(one.salt, one.iterations) for one in credentials}) != 1:
             raise ValueError("credentials with one salt and one number of rounds are needed")
         self._username = username
         once = nonce()
-        self._servers = [_mechanism.make_server(_found(one), s_nonce=once) for one in credentials]
+        binding = _binding(certificate)
+        self._mechanisms = MECHANISMS[:1] if binding is None else MECHANISMS
+        self._servers = [_mechanism.make_server(_found(one), binding, once) for one in credentials]
 
-    def first(self, client_first: str) -> str:
+    def first(self, client_first: str, mechanism: str = MECHANISM) -> str:
         """The server-first message.
 
+        Args:
+            client_first: what the client said.
+            mechanism: what the client called it.
+
         Raises:
-            ScramError: malformed, or (``wrong``) not the one username.
+            ScramError: malformed, a mechanism we don't know here, somebody between made the client
+                believe that we know no binding, or (``wrong``) not the one username.
         """
+        if mechanism not in self._mechanisms:
+            raise ScramError(f"the mechanism is {' or '.join(self._mechanisms)}")
+        if (mechanism == PLUS) != client_first.startswith("p="):
+            raise ScramError("the first SCRAM step is not its mechanism's")
         if self._username is not None and username_of(client_first) != self._username:
             raise ScramError("not the expected username", wrong=True)
         answers: list[str] = []
@@ -261,11 +302,26 @@ def username_of(client_first: str) -> str:
     def remember(name: str) -> None:
         names.append(name)
 
+    binding = (_BINDING, b"any") if client_first.startswith("p=") else None
     with suppress(ScramException):  # always raised: nobody is found
-        _mechanism.make_server(remember).set_client_first(client_first)
+        _mechanism.make_server(remember, binding).set_client_first(client_first)
     if not names:
         raise ScramError("the first SCRAM step is malformed")
     return names[0]
+
+
+def _binding(certificate: bytes | None) -> tuple[str, bytes] | None:
+    """The channel's name and data (RFC 5929, section 4): the certificate, hashed as it was signed.
+
+    A certificate whose signature has no hash of its own (Ed25519) binds nothing, at both ends.
+    """
+    if certificate is None:
+        return None
+    signed_with = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
+    if signed_with is None:
+        return None
+    name = "sha256" if signed_with.name in ("md5", "sha1") else signed_with.name
+    return _BINDING, hashlib.new(name, certificate).digest()
 
 
 def _found(one: Kept) -> Callable[[str], tuple[bytes, bytes, bytes, int]]:

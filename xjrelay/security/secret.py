@@ -54,13 +54,25 @@ class ClusterSecret:
     def __repr__(self) -> str:
         return f"<ClusterSecret accepts {len(self._credentials)}>"
 
-    def client(self) -> ScramClient:
-        """A conversation that proves the secret to another component, once."""
-        return ScramClient(CLUSTER_USER, self._shown, self._nonce, max_rounds=MIN_ROUNDS)
+    def client(self, certificate: bytes | None = None) -> ScramClient:
+        """A conversation that proves the secret to another component, once.
 
-    def server(self) -> ScramServer:
-        """A conversation that makes another component prove it, once."""
-        return ScramServer(*self._credentials, username=CLUSTER_USER, nonce=self._nonce)
+        Args:
+            certificate: what that component showed, in DER; None without TLS.
+        """
+        return ScramClient(
+            CLUSTER_USER, self._shown, self._nonce, max_rounds=MIN_ROUNDS, certificate=certificate
+        )
+
+    def server(self, certificate: bytes | None = None) -> ScramServer:
+        """A conversation that makes another component prove it, once.
+
+        Args:
+            certificate: what we showed, in DER; None without TLS.
+        """
+        return ScramServer(
+            *self._credentials, username=CLUSTER_USER, nonce=self._nonce, certificate=certificate
+        )
 
 
 def default_path(environ: Mapping[str, str]) -> Path:

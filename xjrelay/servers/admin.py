@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
@@ -78,9 +79,11 @@ def admin_site(reactor: Any, parts: Sequence[Part]) -> Site:
     return _QuietSite(root, timeout=30, reactor=reactor)
 
 
-def add_admin(program: Program, reactor: Any, options: Options) -> None:
+def add_admin(
+    program: Program, reactor: Any, options: Options, tls: IOpenSSLServerConnectionCreator | None = None
+) -> None:
     """The service behind ``--admin``, where that is said; it shows the program's ``parts``."""
     if options["admin"] is not None:
         site = admin_site(reactor, program.parts)
         allowed = options["allow-plaintext"]
-        Listening(reactor, [options["admin"]], site, allowed).setServiceParent(program)
+        Listening(reactor, [options["admin"]], site, allowed, tls).setServiceParent(program)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xjrelay.wire import endpoints
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -47,20 +49,10 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not host or any(char.isspace() for char in host) or not (port.isascii() and port.isdigit()):
-        raise ValueError("HOST:PORT")
-    if not 1 <= int(port[:6]) <= 65535:
-        raise ValueError("HOST:PORT with a port from 1 to 65535")
-    return host, int(port)
-
-
 def _endpoint(text: str) -> str:
     scheme, colon, rest = text.partition(":")
     if not (scheme.isidentifier() and colon and rest) or any(char.isspace() for char in text):
-        raise ValueError("an endpoint such as tcp:5000 or tcp:5000:interface=0.0.0.0")
+        raise ValueError("an endpoint such as tcp:5000, tls:5223 or tcp:5000:interface=0.0.0.0")
     return text
 
 
@@ -96,7 +88,7 @@ def count(least: int, most: int) -> Kind:
 
 SECONDS = Kind("seconds", _seconds)
 BYTES = Kind("bytes", _whole(1, 2**40, "a number of bytes"))
-ADDRESS = Kind("HOST:PORT", _address)
+ADDRESS = Kind("[tls:]HOST:PORT", endpoints.parse)
 ENDPOINT = Kind("ENDPOINT", _endpoint)
 PATH = Kind("path", _path)
 TEXT = Kind("text", str)

@@ -16,6 +16,7 @@ from xjrelay.net.context import Limits
 from xjrelay.net.tracker import DEFAULT_LEASE
 from xjrelay.security.scram import DEFAULT_ROUNDS, MIN_ROUNDS
 from xjrelay.servers.kinds import ADDRESS, BYTES, ENDPOINT, FLAG, PATH, SECONDS, TEXT, Kind, choice, count
+from xjrelay.wire.endpoints import Address
 
 ALL = "tracker manager relay node"
 DEFAULT_ENDPOINTS = {
@@ -86,8 +87,13 @@ TABLE: tuple[Option, ...] = (
     Option("log-format", ALL, choice("text", "json"), "text", "how a log line looks"),
     Option("admin", ALL, ENDPOINT, None, "where to serve /healthz, /readyz and /metrics over HTTP"),
     Option("allow-plaintext", ALL, FLAG, False, "listen off loopback without TLS, and take plain passwords there"),
-    Option("tracker", "manager relay", ADDRESS, [("127.0.0.1", 5000)], "a tracker to register with", "127.0.0.1:5000", True),
-    Option("advertise", "manager relay node", ADDRESS, None, "where others reach this program; of a node the host counts, its ports follow each other", "where it listens"),
+    Option("allow-tls12", ALL, FLAG, False, "take TLS 1.2 as well, with elliptic-curve key exchange and AES-GCM only"),
+    Option("tls-certificate", ALL, PATH, None, "PEM file, the chain after the certificate: shown by listeners on tls:, and to servers that ask; read again on SIGHUP"),
+    Option("tls-key", ALL, PATH, None, "PEM file with its key", "the certificate's file"),
+    Option("tls-authority", ALL, TEXT, None, "PEM file of the authority whose components are believed, or its fingerprint, sha256:...", "the system's authorities"),
+    Option("tls-require-client-certificate", ALL, FLAG, False, "components have to show a certificate of --tls-authority for the host they say they are at"),
+    Option("tracker", "manager relay", ADDRESS, [Address("127.0.0.1", 5000)], "a tracker to register with", "127.0.0.1:5000", True),
+    Option("advertise", "manager relay node", ADDRESS, [], "where others reach this program, with TLS or without; of a node the host counts, its ports follow each other", "where it listens", True),
     Option("lease", ALL, SECONDS, DEFAULT_LEASE, "how long a tracker lists a component it does not hear; heartbeats come every third of it"),
     Option("relays", "node", count(1, 64), 2, "relays in the process"),
     Option("registration", "manager node", choice("open", "closed"), "open", "whether anybody may make an account"),

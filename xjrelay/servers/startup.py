@@ -33,6 +33,7 @@ from twisted.python.components import Componentized
 
 from xjrelay.net.context import Limits
 from xjrelay.net.metrics import Part
+from xjrelay.security.certificates import CertificateError
 from xjrelay.security.private import PrivateFileError
 from xjrelay.security.secret import ClusterSecret, SecretError, default_path, load_secret
 from xjrelay.security.tokens import SigningKeyError
@@ -61,7 +62,7 @@ class StartupError(SystemExit, Exception):
         self.told = False
 
 
-KNOWN = (PrivateFileError, SecretError, SigningKeyError, StoreError)
+KNOWN = (CertificateError, PrivateFileError, SecretError, SigningKeyError, StoreError)
 """Errors whose text is one sentence for the operator already."""
 
 
@@ -109,6 +110,7 @@ class Program(MultiService):
 
     Attributes:
         parts: what its operator can look at; a node has several.
+        reloads: what SIGHUP calls.
     """
 
     def __init__(self, program: str, options: Options) -> None:
@@ -116,6 +118,7 @@ class Program(MultiService):
         self.setName(program)
         self.program = program
         self.parts: list[Part] = []
+        self.reloads: list[Callable[[], None]] = []
         self._options = options
 
     def setServiceParent(self, parent: Any) -> None:

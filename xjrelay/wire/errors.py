@@ -59,6 +59,7 @@ class CloseReason(Enum):
     """Why a link was closed: one line of a log, one label of a metric."""
 
     LOST = "connection lost"
+    TLS_FAILED = "no TLS"
     DONE = "done"
     SHUTDOWN = "shutting down"
     FRAME_TOO_LONG = "frame too long"

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from twisted.internet.interfaces import ISSLTransport
-
 from xjrelay.domain import accounts
 from xjrelay.net.protocol import Link
+from xjrelay.net.tls import is_tls, own_certificate
 from xjrelay.security import scram
 from xjrelay.security.scram import ScramError, ScramServer
 from xjrelay.servers.manager import presence
@@ -110,7 +109,7 @@ class Login:
 
     async def _scram(self, auth: Auth) -> User | None:
         proof, self._proof = self._proof, None
-        if auth.mechanism != scram.MECHANISM or auth.register or auth.data is None:
+        if auth.mechanism not in scram.MECHANISMS or auth.register or auth.data is None:
             raise RemoteError(Code.BAD_REQUEST, f"the mechanism is {scram.MECHANISM}, with data, to log in")
         try:
             if proof is None:
@@ -120,7 +119,7 @@ class Login:
         except ScramError as error:
             raise self._wrong() if error.wrong else RemoteError(Code.BAD_REQUEST, str(error)) from None
         assert proof.account is not None, "no proof fits a decoy"
-        self._link.send(Auth(mechanism=scram.MECHANISM, data=final))
+        self._link.send(Auth(mechanism=auth.mechanism, data=final))
         asked = proof.asked
         asked.id = auth.id or asked.id
         return await self._enter(proof.account, asked)
@@ -129,10 +128,12 @@ class Login:
         address.resource(auth.resource)  # refused now rather than after the proof
         key = accounts.check_name(scram.username_of(data))
         account = await self._manager.stores.accounts.get(key)
-        server = ScramServer(self._credentials(key, account), nonce=self._manager.nonce)
-        first = server.first(data)
+        certificate = own_certificate(self._link.transport)
+        credentials = self._credentials(key, account)
+        server = ScramServer(credentials, nonce=self._manager.nonce, certificate=certificate)
+        first = server.first(data, auth.mechanism or "")
         self._proof = _Proof(server, account, auth)
-        self._link.send(Auth(mechanism=scram.MECHANISM, data=first))
+        self._link.send(Auth(mechanism=auth.mechanism, data=first))
 
     def _credentials(self, key: str, account: Account | None) -> scram.Kept:
         if account is not None:
@@ -210,7 +211,7 @@ async def grant(manager: Manager, user: User) -> tuple[list[dict[str, Any]], str
 
 def _is_private(link: Link) -> bool:
     """Whether nobody between the ends can read along: TLS, loopback, or a UNIX socket."""
-    if ISSLTransport.providedBy(link.transport) or not link.host:
+    if is_tls(link.transport) or not link.host:
         return True
     try:
         host = ip_address(link.host)

@@ -83,7 +83,7 @@ class ManagerProtocol(AdmittingLink):
             self.phase = Phase.MANAGER_PROOF
             self.must_answer = True
             self._hello = hello
-            self.demand_proof(self._manager.secret.server())
+            self.demand_proof(self._manager.secret.server, hello)
         else:
             msg = "a manager doesn't take managers"
             raise RemoteError(Code.BAD_REQUEST, msg, CloseReason.PROTOCOL)

@@ -13,6 +13,7 @@ from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
@@ -21,6 +22,7 @@ from xjrelay.net.tracker import DEFAULT_LEASE, Trackers
 from xjrelay.servers.listening import Listening, Place, advertised
 from xjrelay.servers.manager.protocol import ManagerFactory
 from xjrelay.servers.manager.state import Manager
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.stanzas import ComponentHello
 
 _log = Logger()
@@ -63,10 +65,11 @@ class ManagerService(MultiService):
         reactor: dials the trackers; the sandbox gives a machine's.
         manager: what serves.
         listen: endpoint strings.
-        trackers: host and port of each tracker to register with; none is allowed, then nobody is
+        trackers: where each tracker to register with is; none is allowed, then nobody is
             told where the manager is.
         manager_id: its identity over restarts.
         advertise: where others reach it, by default where it listens.
+        tls: what listeners on ``tls:`` show.
         lease: what the trackers' lease is, in seconds.
         serving: called once, with the place, when the manager serves: it listens and is registered.
 
@@ -80,10 +83,11 @@ class ManagerService(MultiService):
         reactor: Any,
         manager: Manager,
         listen: Sequence[str],
-        trackers: Sequence[tuple[str, int]],
+        trackers: Sequence[Address],
         manager_id: str,
         *,
-        advertise: tuple[str, int] | None = None,
+        advertise: Sequence[Address] = (),
+        tls: IOpenSSLServerConnectionCreator | None = None,
         lease: float = DEFAULT_LEASE,
         serving: Callable[[Place], None] = lambda place: None,
     ) -> None:
@@ -94,7 +98,8 @@ class ManagerService(MultiService):
         self._manager_id = manager_id
         self._advertise = advertise
         self._serving: Callable[[Place], None] | None = serving
-        self._listening = Listening(reactor, listen, self.factory, manager.policy.allow_plaintext)
+        plain = manager.policy.allow_plaintext
+        self._listening = Listening(reactor, listen, self.factory, plain, tls)
         self._listening.setServiceParent(self)
         self._trackers = Trackers(
             reactor,
@@ -142,6 +147,7 @@ class ManagerService(MultiService):
             port=self.place.port,
             type="manager",
             is_private=self.place.is_private,
+            endpoints=list(self.place.endpoints) or None,
             component_id=self._manager_id,
         )
 

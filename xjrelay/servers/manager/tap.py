@@ -18,6 +18,7 @@ from xjrelay.servers.listening import Serving, announcing
 from xjrelay.servers.manager.service import Derivations, ManagerService
 from xjrelay.servers.manager.state import Manager, Policy
 from xjrelay.servers.options import options_for
+from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.startup import (
     Program,
     cluster_secret,
@@ -49,8 +50,11 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
     database = database_file(folder, "manager.sqlite3")
     prepare(database, "manager")
     derivations = Derivations(reactor)
+    security = LinkSecurity(options)
     manager = Manager(
-        context=Context(reactor, random.Random(), limits(options)),
+        context=Context(
+            reactor, random.Random(), limits(options), dialling=security.dialling, vouch=security.vouch
+        ),
         stores=open_manager_stores(reactor, database),
         secret=cluster_secret(options),
         signer=Signer.load(folder / "signing-keys.json", reactor.seconds),
@@ -65,6 +69,7 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
         options["tracker"],
         _kept(folder / "manager_id", 16).hex(),
         advertise=options["advertise"],
+        tls=security.server,
         lease=options["lease"],
         serving=serving,
     )
@@ -76,7 +81,8 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
     derivations.setServiceParent(program)
     service.setServiceParent(program)
     program.parts.append(Part("manager", manager.context.counters, lambda: service.is_ready, gauges))
-    add_admin(program, reactor, options)
+    program.reloads.append(security.reload)
+    add_admin(program, reactor, options, security.server)
     return program
 
 
@@ -84,7 +90,7 @@ def makeService(options: Any) -> Program:
     """What twistd calls."""
     from twisted.internet import reactor
 
-    return starting("manager", lambda: make_service(options, reactor))
+    return starting("manager", lambda: hanging_up(make_service(options, reactor), reactor))
 
 
 def _policy(options: Any) -> Policy:

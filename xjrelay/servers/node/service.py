@@ -18,11 +18,12 @@ from typing import Any, cast
 from xjrelay.servers.listening import Place, Serving
 from xjrelay.servers.startup import Options, Program, StartupError, starting
 from xjrelay.servers.tracker.service import TrackerService
+from xjrelay.wire.endpoints import Address
 
 Make = Callable[[Options, Any, Serving], Program]
 """A tap's ``make_service``."""
 
-_TCP = re.compile(r"(tcp[46]?):(\d+)(.*)", re.DOTALL)
+_TCP = re.compile(r"((?:tls:)?(?:tcp[46]?:)?)(\d+)(.*)", re.DOTALL)
 
 
 class NodeService(Program):
@@ -58,6 +59,7 @@ class NodeService(Program):
         self._serving = serving
         self._endpoints = endpoints(options["listen"], len(self.names))
         self._made = False
+        self._near: dict[str, str] = {}
 
     @property
     def is_ready(self) -> bool:
@@ -81,6 +83,7 @@ class NodeService(Program):
         tracker.privilegedStartService()
         service = cast(TrackerService, tracker.getServiceNamed("tracker"))
         place = service.listening.places[0]
+        self._near = _near(place, self._node_options["advertise"])
         for index, name in enumerate(self.names[1:], 1):
             self._make(name, index, {"tracker": [_dialled(place)]})
 
@@ -91,6 +94,7 @@ class NodeService(Program):
             "data-dir": self._folder / name,
             "listen": [self._endpoints[index]],
             "advertise": self._advertised(index),
+            "near": self._near,
             "admin": None,
             **more,
         }
@@ -99,16 +103,15 @@ class NodeService(Program):
         program.program = self.program  # what can't start is the node, to whoever typed that
         program.setServiceParent(self)
         self.parts += [replace(part, program=name) for part in program.parts]
+        self.reloads += program.reloads
         return program
 
-    def _advertised(self, index: int) -> tuple[str, int] | None:
+    def _advertised(self, index: int) -> list[Address]:
         wanted = self._node_options["advertise"]
         port = _port(self._endpoints[index])
-        if wanted is None:
-            return None
-        if port == 0:
+        if wanted and port == 0:
             raise StartupError("--advertise needs ports that are known: --listen tcp:PORT, not 0")
-        return wanted[0], port
+        return [one._replace(port=port) for one in wanted]
 
     def _serves(self, name: str, place: Place) -> None:
         self.places[name] = place
@@ -124,12 +127,12 @@ def endpoints(listen: list[str], count: int) -> list[str]:
     """
     match = _TCP.fullmatch(listen[0])
     if len(listen) != 1 or match is None:
-        raise StartupError("a node listens on one TCP endpoint: --listen tcp:PORT")
-    scheme, first, rest = match[1], int(match[2]), match[3]
+        raise StartupError("a node listens on one TCP endpoint: --listen tcp:PORT, or tls:PORT")
+    before, first, rest = match[1], int(match[2]), match[3]
     ports = [first + index if first else 0 for index in range(count)]
     if ports[-1] > 65535:
         raise StartupError(f"a node needs {count} ports from {first} on, and there are none above 65535")
-    return [f"{scheme}:{port}{rest}" for port in ports]
+    return [f"{before}{port}{rest}" for port in ports]
 
 
 def _port(endpoint: str) -> int:
@@ -138,7 +141,14 @@ def _port(endpoint: str) -> int:
     return int(match[2])
 
 
-def _dialled(place: Place) -> tuple[str, int]:
+def _dialled(place: Place) -> Address:
     """How the node's own programs reach a place that may be every interface."""
     own = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
-    return own.get(place.host, place.host), place.port
+    return Address(own.get(place.host, place.host), place.port, place.tls)
+
+
+def _near(place: Place, advertised: list[Address]) -> dict[str, str]:
+    """The names by which the node's own programs hear of each other, and where that really is: what
+    is advertised may lead nowhere from inside, and its certificate need not name loopback."""
+    here = _dialled(place).host
+    return {here: here, **{one.host: here for one in advertised}}

@@ -14,6 +14,7 @@ from xjrelay.servers.manager import tap as manager
 from xjrelay.servers.node.service import NodeService
 from xjrelay.servers.options import options_for
 from xjrelay.servers.relay import tap as relay
+from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.startup import Program, cluster_secret, data_folder, starting
 from xjrelay.servers.tracker import tap as tracker
 
@@ -47,7 +48,7 @@ def make_service(options: Any, reactor: Any, screen: TextIO | None = None) -> Pr
             print(what_next(places, folder, Path(sys.argv[0])), file=screen, flush=True)
 
     node = NodeService(options, reactor, folder, MAKERS, serving)
-    add_admin(node, reactor, options)
+    add_admin(node, reactor, options, LinkSecurity(options).server)
     return node
 
 
@@ -57,7 +58,7 @@ def makeService(options: Any) -> Program:
 
     # twistd's log takes the place of standard output, and a person shouldn't have to read it.
     screen = sys.__stdout__ if options["log-format"] == "text" else None
-    return starting("node", lambda: make_service(options, reactor, screen))
+    return starting("node", lambda: hanging_up(make_service(options, reactor, screen), reactor))
 
 
 def what_next(places: Mapping[str, Place], folder: Path, twistd: Path) -> str:

@@ -82,4 +82,6 @@ class Identity:
 
     def _hello(self, **ours: str) -> ComponentHello:
         place = self.place
-        return ComponentHello(place.host, place.port, "relay", is_private=place.is_private, **ours)  # type: ignore[arg-type]
+        offered = list(place.endpoints) or None
+        private = place.is_private
+        return ComponentHello(place.host, place.port, "relay", private, endpoints=offered, **ours)

@@ -23,6 +23,7 @@ from xjrelay.net.context import Context
 from xjrelay.servers.relay.sessions import Origin, Outcomes, gathered
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire import address, codec
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 from xjrelay.wire.grammar import Phase
 from xjrelay.wire.stanzas import (
@@ -116,7 +117,7 @@ class MeshEnd:
     """
 
     def __init__(
-        self, link: CarryingLink, mesh: Neighbourhood, relay: str, dialled: bool, place: tuple[str, int]
+        self, link: CarryingLink, mesh: Neighbourhood, relay: str, dialled: bool, place: Address
     ) -> None:
         self.relay = relay
         self.dialled = dialled

@@ -16,13 +16,15 @@ from xjrelay.domain.routing import User
 from xjrelay.net.context import Context
 from xjrelay.net.mesh import Mesh
 from xjrelay.net.proof import ProvingLink
-from xjrelay.net.reconnect import Dialler, IDiallingReactor
+from xjrelay.net.reconnect import Dialler
+from xjrelay.net.tls import IDiallingReactor
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
 from xjrelay.servers.relay.identity import Identity
 from xjrelay.servers.relay.mesh_end import MeshEnd
 from xjrelay.servers.relay.sessions import Origin
 from xjrelay.servers.relay.switch import Switch
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 from xjrelay.wire.grammar import Phase
 from xjrelay.wire.stanzas import Kind, Stanza
@@ -48,9 +50,8 @@ class PeerLink(ProvingLink):
 
     def proved(self) -> None:
         """Say our list; theirs is coming."""
-        peer = self.transport.getPeer()
-        place = (str(getattr(peer, "host", "")), int(getattr(peer, "port", 0)))
-        self.end = MeshEnd(self, self._peers, self._relay, dialled=True, place=place)
+        assert isinstance(self.factory, Dialler)
+        self.end = MeshEnd(self, self._peers, self._relay, dialled=True, place=self.factory.address)
         self.end.welcome()
 
     def receive(self, kind: Kind, value: dict[str, Any], frame: bytes) -> Any:
@@ -104,13 +105,14 @@ class Peers:
     ) -> None:
         self.switch = switch
         self._clock = context.clock
+        self._dialling = context.dialling
         self._identity = identity
         self._verifier = verifier
         self._told: list[MeshEnd] = []
         self._mesh: Mesh[MeshEnd] = Mesh(
             reactor, context, lambda name: PeerLink(context, identity, secret, self, name), self._changed
         )
-        self._up: dict[tuple[str, int], float] = {}  # relays that are up, and since when for us
+        self._up: dict[Address, float] = {}  # relays that are up, and since when for us
         switch.forward = self._forward
         switch.is_whole = self._is_whole
         switch.announcing.append(self)
@@ -126,14 +128,15 @@ class Peers:
             self._mesh.drop_all(CloseReason.CONFLICT)
         self._mesh.name = name
 
-    def keep(self, relay: str, place: tuple[str, int]) -> None:
+    def keep(self, relay: str, place: Address) -> None:
         """There is a relay: have a link with it from now on (R4)."""
         self._mesh.keep(relay, place)
 
-    def listed(self, places: Iterable[tuple[str, int]]) -> None:
+    def listed(self, places: Iterable[Address]) -> None:
         """The trackers say that relays are up at these places, ours among them."""
         now = self._clock.seconds()
-        ours = (self._identity.place.host, self._identity.place.port)
+        place = self._identity.place
+        ours = self._dialling.way_in(place.host, place.port, place.endpoints)
         self._up = {place: self._up.get(place, now) for place in places if place != ours}
 
     def _is_whole(self) -> bool:

@@ -147,10 +147,10 @@ class RelayProtocol(AdmittingLink):
         if stanza.type != "relay" or not stanza.relay_username:
             raise RemoteError(Code.BAD_REQUEST, "a relay takes users and named relays", CloseReason.PROTOCOL)
         self._door.identity.require_name()
-        place = (stanza.ip_local, stanza.port)
+        place = self.context.dialling.way_in(stanza.ip_local, stanza.port, stanza.endpoints)
         self._mesh_end = MeshEnd(self, self._door.peers, stanza.relay_username, dialled=False, place=place)
         self.phase = Phase.MESH_PROOF
-        self.demand_proof(self._door.secret.server())
+        self.demand_proof(self._door.secret.server, stanza)
 
     def admitted(self) -> None:
         """It belongs to the cluster: say our list; theirs is coming (R17, R18)."""

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from xjrelay.net.context import Context
 from xjrelay.net.metrics import Gauges
-from xjrelay.net.reconnect import IDiallingReactor
+from xjrelay.net.tls import IDiallingReactor
 from xjrelay.net.tracker import DEFAULT_LEASE, Trackers
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
@@ -27,6 +27,7 @@ from xjrelay.servers.relay.peers import Peers
 from xjrelay.servers.relay.protocol import Door, RelayFactory
 from xjrelay.servers.relay.switch import RelaySettings, Switch
 from xjrelay.servers.relay.upstream import Upstream
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason
 from xjrelay.wire.stanzas import ComponentHello
 
@@ -43,7 +44,7 @@ class Relay:
         settings: the operator's.
         secret: the cluster's.
         relay_id: its own, kept over restarts.
-        trackers: host and port of each.
+        trackers: where each is.
         lease: seconds a tracker lists what it doesn't hear.
         random_bytes: of which resume keys are made.
 
@@ -65,7 +66,7 @@ class Relay:
         settings: RelaySettings,
         secret: ClusterSecret,
         relay_id: str,
-        trackers: Sequence[tuple[str, int]],
+        trackers: Sequence[Address],
         *,
         lease: float = DEFAULT_LEASE,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -118,11 +119,13 @@ class Relay:
             self._trackers.ask()
 
     def _heard(self, components: list[ComponentHello]) -> None:
-        self.upstream.managers([(one.ip_local, one.port) for one in components if one.type == "manager"])
-        self.peers.listed((one.ip_local, one.port) for one in components if one.type == "relay")
+        way_in = self.context.dialling.way_in
+        places = [(one.type, way_in(one.ip_local, one.port, one.endpoints)) for one in components]
+        self.upstream.managers([place for kind, place in places if kind == "manager"])
+        self.peers.listed(place for kind, place in places if kind == "relay")
         self._check_ready()
 
-    def _welcomed(self, relays: list[tuple[str, tuple[str, int]]]) -> None:
+    def _welcomed(self, relays: list[tuple[str, Address]]) -> None:
         self.peers.named(self.identity.name)
         for name, place in relays:
             self.peers.keep(name, place)
@@ -140,7 +143,7 @@ class RelayService(MultiService):
     Args:
         relay: the relay.
         listening: the sockets, for its factory.
-        advertise: ``--advertise``, or None.
+        advertise: ``--advertise``.
         serving: called once, with the place, when the relay listens, is listed, and has its
             manager's welcome.
     """
@@ -149,7 +152,7 @@ class RelayService(MultiService):
         self,
         relay: Relay,
         listening: Listening,
-        advertise: tuple[str, int] | None = None,
+        advertise: Sequence[Address] = (),
         serving: Callable[[Place], None] = lambda place: None,
     ) -> None:
         super().__init__()

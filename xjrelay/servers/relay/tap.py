@@ -16,6 +16,7 @@ from xjrelay.servers.options import options_for
 from xjrelay.servers.relay.identity import load_relay_id
 from xjrelay.servers.relay.service import Relay, RelayService
 from xjrelay.servers.relay.switch import RelaySettings
+from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.startup import Program, cluster_secret, data_folder, limits, starting
 
 Options = options_for("relay")
@@ -23,7 +24,7 @@ ANNOUNCE = announcing("relay")
 
 
 def build(
-    options: Any, reactor: Any, folder: Path, secret: ClusterSecret, serving: Serving
+    options: Any, reactor: Any, folder: Path, secret: ClusterSecret, security: LinkSecurity, serving: Serving
 ) -> RelayService:
     """A relay on its data folder, not started.
 
@@ -32,12 +33,15 @@ def build(
         reactor: the real one.
         folder: keeps the ``relay_id``, and nothing else.
         secret: the cluster's.
+        security: the links' TLS.
         serving: called when it serves.
 
     Raises:
         StartupError: or another of ``startup.KNOWN``: it can't be had, and why.
     """
-    context = Context(reactor, random.SystemRandom(), limits(options))
+    context = Context(
+        reactor, random.SystemRandom(), limits(options), dialling=security.dialling, vouch=security.vouch
+    )
     settings = RelaySettings(
         **{name: options[name.replace("_", "-")] for name in RelaySettings.__dataclass_fields__}
     )
@@ -50,18 +54,21 @@ def build(
         options["tracker"],
         lease=options["lease"],
     )
-    listening = Listening(reactor, options["listen"], relay.factory, options["allow-plaintext"])
+    plain = options["allow-plaintext"]
+    listening = Listening(reactor, options["listen"], relay.factory, plain, security.server)
     return RelayService(relay, listening, options["advertise"], serving)
 
 
 def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Program:
     """The relay and its admin pages."""
     program = Program("relay", options)
-    service = build(options, reactor, data_folder("relay", options), cluster_secret(options), serving)
+    folder, secret, security = data_folder("relay", options), cluster_secret(options), LinkSecurity(options)
+    service = build(options, reactor, folder, secret, security, serving)
     service.setServiceParent(program)
     counters = service.relay.context.counters
     program.parts.append(Part("relay", counters, lambda: service.is_ready, service.gauges()))
-    add_admin(program, reactor, options)
+    program.reloads.append(security.reload)
+    add_admin(program, reactor, options, security.server)
     return program
 
 
@@ -69,4 +76,4 @@ def makeService(options: Any) -> Program:
     """What twistd calls."""
     from twisted.internet import reactor
 
-    return starting("relay", lambda: make_service(options, reactor))
+    return starting("relay", lambda: hanging_up(make_service(options, reactor), reactor))

@@ -18,11 +18,13 @@ from twisted.python.failure import Failure
 from xjrelay.domain.routing import User
 from xjrelay.net.context import Context
 from xjrelay.net.proof import ProvingLink
-from xjrelay.net.reconnect import Dialler, IDiallingReactor
+from xjrelay.net.reconnect import Dialler
+from xjrelay.net.tls import Dialling, IDiallingReactor
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
 from xjrelay.servers.relay.identity import Identity
 from xjrelay.servers.relay.switch import Switch
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 from xjrelay.wire.grammar import Phase
 from xjrelay.wire.stanzas import Ecir, Keys, ManagerWelcome, Ncir, Revoke, Stanza, Who, WhoAnswer
@@ -98,7 +100,7 @@ class Upstream:
         switch: Switch,
         verifier: Verifier,
         secret: ClusterSecret,
-        welcomed: Callable[[list[tuple[str, tuple[str, int]]]], None],
+        welcomed: Callable[[list[tuple[str, Address]]], None],
     ) -> None:
         self._reactor = reactor
         self._context = context
@@ -118,7 +120,7 @@ class Upstream:
         """Whether the manager has welcomed us and is still there."""
         return self._link is not None
 
-    def managers(self, places: Sequence[tuple[str, int]]) -> None:
+    def managers(self, places: Sequence[Address]) -> None:
         """The trackers say where the manager is.
 
         Where several places are named (one of them by a tracker that is behind), they are tried in
@@ -127,7 +129,8 @@ class Upstream:
         if self.linked or not places:
             return
         if self._dialler is None:
-            self._dialler = Dialler(self._reactor, self._context.random, places[0], self._build)
+            dialling = self._context.dialling
+            self._dialler = Dialler(self._reactor, self._context.random, places[0], self._build, dialling)
             self._dialler.start()
             return
         known = self._dialler.address
@@ -188,7 +191,7 @@ class Upstream:
         # However many they are, this is one write: frames of one read are gathered.
         for route in self._switch.table.local():
             self.user_opened(route.user)
-        self._tell(list(_relays(welcome.components)))
+        self._tell(_relays(welcome.components, self._context.dialling))
 
     def renewed(self, keys: list[dict[str, Any]], token: str) -> None:
         """The manager's keys as they now are, and our own token.
@@ -226,11 +229,13 @@ def _not_now() -> RemoteError:
     return RemoteError(Code.NOT_NOW, "the manager can't be asked, try again")
 
 
-def _relays(components: list[dict[str, Any]]) -> list[tuple[str, tuple[str, int]]]:
+def _relays(components: list[dict[str, Any]], dialling: Dialling) -> list[tuple[str, Address]]:
     """Name and place of each relay that the manager lists."""
     found = []
     for component in components:
         name, host, port = (component.get(key) for key in ("username", "ip_local", "port"))
         if isinstance(name, str) and isinstance(host, str) and isinstance(port, int):
-            found.append((name, (host, port)))
+            offered = component.get("endpoints")
+            ways = [way for way in offered if isinstance(way, str)] if isinstance(offered, list) else None
+            found.append((name, dialling.way_in(host, port, ways)))
     return found

@@ -6,13 +6,11 @@ Frames become calls of :class:`Rendezvous`; there are no rules here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from twisted.internet.interfaces import IDelayedCall
 
 from xjrelay.net.context import Context
 from xjrelay.net.factory import LinkFactory
-from xjrelay.net.proof import AdmittingLink, ServerProof
+from xjrelay.net.proof import AdmittingLink, Check
 from xjrelay.servers.tracker.rendezvous import Rendezvous
 from xjrelay.wire.errors import CloseReason
 from xjrelay.wire.grammar import Phase
@@ -25,18 +23,18 @@ class TrackerProtocol(AdmittingLink):
     Args:
         context: what the tracker's links share.
         rendezvous: the tracker's state.
-        prove: starts a check of the cluster's secret.
+        check: starts a check of the cluster's secret.
     """
 
     label = "tracker"
     # A client of the original suite answers no ping and needs none; a component has its lease.
     must_answer = False
 
-    def __init__(self, context: Context, rendezvous: Rendezvous, prove: Callable[[], ServerProof]) -> None:
+    def __init__(self, context: Context, rendezvous: Rendezvous, check: Check) -> None:
         super().__init__(context)
         self.phase = Phase.TRACKER_HELLO
         self._rendezvous = rendezvous
-        self._prove = prove
+        self._check = check
         self._hello: ComponentHello | None = None
         self._listed = False
         self._lease: IDelayedCall | None = None
@@ -55,7 +53,7 @@ class TrackerProtocol(AdmittingLink):
             return
         self._hello = hello
         self.phase = Phase.TRACKER_PROOF
-        self.demand_proof(self._prove())
+        self.demand_proof(self._check, hello)
 
     def admitted(self) -> None:
         """A component proved itself: it is listed, and gets the array."""
@@ -101,5 +99,5 @@ class TrackerProtocol(AdmittingLink):
 class TrackerFactory(LinkFactory[TrackerProtocol]):
     """Accepts connections to a tracker."""
 
-    def __init__(self, context: Context, rendezvous: Rendezvous, prove: Callable[[], ServerProof]) -> None:
-        super().__init__(context, lambda: TrackerProtocol(context, rendezvous, prove))
+    def __init__(self, context: Context, rendezvous: Rendezvous, check: Check) -> None:
+        super().__init__(context, lambda: TrackerProtocol(context, rendezvous, check))

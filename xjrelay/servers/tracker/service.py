@@ -14,8 +14,10 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 
 from xjrelay.net.context import Context, Limits
+from xjrelay.net.tls import Vouch
 from xjrelay.net.tracker import DEFAULT_LEASE
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.servers.listening import Listening, Serving
@@ -31,6 +33,8 @@ class TrackerConfig:
 
     listen: Sequence[str] = ("tcp:5000",)
     allow_plaintext: bool = False
+    tls: IOpenSSLServerConnectionCreator | None = None
+    vouch: Vouch | None = None
     lease: float = DEFAULT_LEASE
     limits: Limits = field(default_factory=Limits)
 
@@ -62,10 +66,11 @@ class TrackerService(MultiService):
         serving: Serving = lambda place: None,
     ) -> None:
         super().__init__()
-        self.context = Context(reactor, rng, config.limits)
+        self.context = Context(reactor, rng, config.limits, vouch=config.vouch)
         self.rendezvous = Rendezvous(reactor, stores.directory, config.lease)
         self.factory = TrackerFactory(self.context, self.rendezvous, secret.server)
-        self.listening = Listening(reactor, config.listen, self.factory, config.allow_plaintext)
+        plain = config.allow_plaintext
+        self.listening = Listening(reactor, config.listen, self.factory, plain, config.tls)
         self.listening.setServiceParent(self)
         self._stores = stores
         self._serving = serving

@@ -11,6 +11,7 @@ from xjrelay.servers import startup
 from xjrelay.servers.admin import add_admin
 from xjrelay.servers.listening import Serving, announcing
 from xjrelay.servers.options import options_for
+from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.tracker.service import TrackerConfig, TrackerService
 from xjrelay.storage.directory import open_tracker_stores
 from xjrelay.storage.migrate import prepare
@@ -35,9 +36,12 @@ def make_service(options: startup.Options, reactor: Any, serving: Serving = ANNO
     secret = startup.cluster_secret(options)
     database = startup.database_file(folder, "tracker.sqlite3")
     prepare(database, "tracker")
+    security = LinkSecurity(options)
     config = TrackerConfig(
         listen=options["listen"],
         allow_plaintext=options["allow-plaintext"],
+        tls=security.server,
+        vouch=security.vouch,
         lease=options["lease"],
         limits=startup.limits(options),
     )
@@ -47,7 +51,8 @@ def make_service(options: startup.Options, reactor: Any, serving: Serving = ANNO
     tracker.setServiceParent(program)
     gauges = {"xjrelay_components_live": lambda: len(tracker.rendezvous.directory)}
     program.parts.append(Part("tracker", tracker.context.counters, lambda: tracker.is_ready, gauges))
-    add_admin(program, reactor, options)
+    program.reloads.append(security.reload)
+    add_admin(program, reactor, options, security.server)
     return program
 
 
@@ -55,4 +60,4 @@ def makeService(options: startup.Options) -> startup.Program:
     """What twistd calls."""
     from twisted.internet import reactor
 
-    return startup.starting("tracker", lambda: make_service(options, reactor))
+    return startup.starting("tracker", lambda: hanging_up(make_service(options, reactor), reactor))
