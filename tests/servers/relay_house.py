@@ -30,7 +30,9 @@ from xjrelay.servers.relay.service import Relay
 from xjrelay.servers.relay.switch import RelaySettings
 from xjrelay.servers.tracker.protocol import TrackerFactory
 from xjrelay.servers.tracker.rendezvous import Rendezvous
+from xjrelay.storage.interfaces import Account, AccountExists, Credentials, Profile
 from xjrelay.storage.memory import MemoryDirectory, memory_manager_stores
+from xjrelay.wire import address
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.framing import LF, Framer
 
@@ -185,8 +187,12 @@ class House:
         return line
 
     def token(self, relay: Relay, username: str, resource: str = "", number: int | None = None) -> str:
-        """A token as the manager would give it, for the next session or a given one."""
+        """A token as the manager would give it, for the next session or a given one; the account is
+        there from now on."""
         self._session = number if number is not None else self._session + 1
+        profile = Profile(address.key(username), username, "", 0)
+        made = self.stores.accounts.create(Account(profile, Credentials(b"", 4096, b"", b"")))
+        made.addErrback(lambda failure: failure.trap(AccountExists))
         return self.signer.for_user(username, relay.identity.name, resource, self._session)
 
     def user(

@@ -131,7 +131,8 @@ class Registering(ManagerCase):
         self.assertEqual(account.profile.bio, "hi")
 
     def test_a_store_that_fails_is_not_now(self) -> None:
-        self.patch(self.rig.stores.accounts, "create", lambda account: fail(StoreFailed("disk full")))
+        full = lambda account, invitation: fail(StoreFailed("disk full"))  # noqa: E731
+        self.patch(self.rig.stores.accounts, "create", full)
         answer = self.ask("esa", "x", id="7")
         self.assertEqual(answer, {"error": True, "code": 503, "msg": "not now, try again", "id": "7"})
 

@@ -7,13 +7,13 @@ from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
 from xjrelay.domain import roster
+from xjrelay.domain.accounts import Invitation
 from xjrelay.domain.roster import Decision, Pair, Row, Subscription
 from xjrelay.storage.interfaces import (
     Account,
     AccountExists,
     ComponentRow,
     Credentials,
-    Invitation,
     InvitationSpent,
     Kept,
     Letter,

@@ -19,8 +19,8 @@ from tests.net.lines import Chatty, message
 from xjrelay.net.context import Context, Limits
 from xjrelay.net.factory import LinkFactory
 from xjrelay.net.reconnect import Dialler
-from xjrelay.wire.endpoints import Address
 from xjrelay.wire import codec
+from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason
 
 

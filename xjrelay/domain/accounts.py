@@ -8,6 +8,7 @@ a clock or Twisted; a link is whatever object the server hands in.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from xjrelay.wire import address
@@ -19,6 +20,21 @@ MAX_PASSWORD = 1024
 ALREADY_LOGGED_IN = "Already logged in"
 
 LinkT = TypeVar("LinkT")
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What an invitation says: that so many accounts may be made, until then.
+
+    Args:
+        id: random; how often it was used is kept under it.
+        most: how many accounts.
+        expires_at: milliseconds since 1970; what is kept may be forgotten from then on.
+    """
+
+    id: bytes
+    most: int
+    expires_at: int
 
 
 def check_name(username: str) -> str:

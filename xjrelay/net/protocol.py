@@ -51,6 +51,8 @@ LINGER = frozenset(
         CloseReason.CONFLICT,
         CloseReason.PROTOCOL,
         CloseReason.INTERNAL,
+        CloseReason.PASSWORD_CHANGED,
+        CloseReason.ACCOUNT_REMOVED,
     }
 )
 """Closings that must read on for a moment: closing a socket with unread bytes resets it, and

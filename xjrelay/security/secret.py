@@ -13,6 +13,9 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from xjrelay.security.private import PrivateFileError, create_private, read_private
 from xjrelay.security.scram import MIN_ROUNDS, ScramClient, ScramServer, derive, random_nonce
 
@@ -45,11 +48,19 @@ class ClusterSecret:
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._shown = shown
+        self._secrets = (shown, *others)
         self._nonce = nonce
         # Rounds defend a guessable password; 256 random bits need none, so the fewest allowed
         # are taken, which makes a component's login 1.5 ms on the reactor and no thread.
         salt = random_bytes(16)
         self._credentials = [derive(one, MIN_ROUNDS, salt) for one in (shown, *others)]
+
+    def keys(self, purpose: str) -> list[bytes]:
+        """A key of 32 bytes made of each secret for one purpose (HKDF-SHA256, RFC 5869), the shown
+        one's first. Nothing that uses it tells the secret, or another purpose's key."""
+        return [
+            HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(one.encode()) for one in self._secrets
+        ]
 
     def __repr__(self) -> str:
         return f"<ClusterSecret accepts {len(self._credentials)}>"

@@ -11,11 +11,11 @@ from collections.abc import Collection
 
 from twisted.internet.defer import Deferred
 
+from xjrelay.domain.accounts import Invitation
 from xjrelay.storage.interfaces import (
     Account,
     AccountExists,
     Credentials,
-    Invitation,
     InvitationSpent,
     Profile,
     Session,

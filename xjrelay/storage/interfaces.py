@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
+from xjrelay.domain.accounts import Invitation
 from xjrelay.domain.roster import Decision, Pair, Row
 
 
@@ -124,21 +125,6 @@ class Account:
 
     profile: Profile
     credentials: Credentials
-
-
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """What an invitation says: that an account may be made, so often, until then.
-
-    Args:
-        id: random; how often it was used is kept under it.
-        most: how many accounts.
-        expires_at: milliseconds; the row may be forgotten from then on.
-    """
-
-    id: bytes
-    most: int
-    expires_at: int
 
 
 Session = tuple[str, int]

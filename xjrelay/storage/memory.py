@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from twisted.internet.defer import Deferred, execute, succeed
 
+from xjrelay.domain.accounts import Invitation
 from xjrelay.domain.roster import Decision, Pair, Row, gains_a_contact
 from xjrelay.storage.interfaces import (
     Account,
@@ -19,7 +20,6 @@ from xjrelay.storage.interfaces import (
     ComponentRow,
     Contact,
     Credentials,
-    Invitation,
     InvitationSpent,
     Kept,
     Letter,

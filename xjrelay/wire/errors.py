@@ -42,6 +42,7 @@ class Condition(Enum):
     FORBIDDEN = ("forbidden", "auth")
     ITEM_NOT_FOUND = ("item-not-found", "cancel")
     NOT_AUTHORIZED = ("not-authorized", "auth")
+    POLICY_VIOLATION = ("policy-violation", "modify")
     RESOURCE_CONSTRAINT = ("resource-constraint", "wait")
 
     @property

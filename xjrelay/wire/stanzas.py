@@ -99,8 +99,9 @@ class Auth(Stanza, tag_field="type", tag="auth"):
 
     SCRAM: ``{"type": "auth", "mechanism": "SCRAM-SHA-256", "data"}``, both ways, the server's
     last (``v=``) too; the outcome follows it. Plain: ``{"type": "auth", "username",
-    "password"}``. ``register`` makes the account, ``replace`` ends an older login,
-    ``resource`` names the device. With SCRAM they stand in the first step.
+    "password"}``. ``register`` makes the account, with an ``invitation`` where one is needed;
+    ``replace`` ends an older login, ``resource`` names the device. With SCRAM they stand in the
+    first step.
     """
 
     mechanism: str | None = None
@@ -108,6 +109,7 @@ class Auth(Stanza, tag_field="type", tag="auth"):
     username: Any = None
     password: Any = None
     register: bool = False
+    invitation: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     replace: bool = False
     resource: str = ""
     id: Id | None = None
@@ -307,10 +309,12 @@ class GetRelay(Stanza, tag_field="type", tag="get_relay_less_connection"):
 
 
 class Iq(Stanza, tag_field="stanza", tag="iq"):
-    """A question to the manager or its outcome: the roster (section 6, RFC 6121, 2).
+    """A question to the manager or its outcome: the roster, the account (section 6, RFC 6121, 2).
 
     ``{"stanza": "iq", "namespace": "roster", "from", "type": "get"|"set"|"result"|"error",
-    "query": {"items"} or {"item": {"jid", "name"?, "subscription"}}, "subscription"?, "id"?}``.
+    "query": {"items"} or {"item": {"jid", "name"?, "subscription"}}, "subscription"?, "id"?}``;
+    ``"namespace": "account"`` with ``"query": {"current", "password"}`` or ``{"current",
+    "remove": true}``.
     Nothing is checked here, because what is wrong in an iq is answered in an iq.
     """
 

@@ -14,14 +14,23 @@ from ipaddress import ip_address
 from typing import Any
 
 from xjrelay.domain import accounts
+from xjrelay.domain.accounts import Invitation
 from xjrelay.net.protocol import Link
 from xjrelay.net.tls import is_tls, own_certificate
 from xjrelay.security import scram
+from xjrelay.security.invitations import InvitationError
 from xjrelay.security.scram import ScramError, ScramServer
 from xjrelay.servers.manager import presence
 from xjrelay.servers.manager.state import Manager
 from xjrelay.servers.manager.users import User
-from xjrelay.storage.interfaces import Account, AccountExists, Credentials, Profile, StoreError
+from xjrelay.storage.interfaces import (
+    Account,
+    AccountExists,
+    Credentials,
+    InvitationSpent,
+    Profile,
+    StoreError,
+)
 from xjrelay.wire import address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 from xjrelay.wire.stanzas import Answer, Auth
@@ -50,6 +59,7 @@ class Login:
         self._manager = manager
         self._link = link
         self._proof: _Proof | None = None
+        self._key = ""  # whose password the conversation under way is about
 
     async def step(self, auth: Auth) -> User | None:
         """One auth stanza.
@@ -68,43 +78,48 @@ class Login:
         self._refuse_plaintext()
         username, password = _text(auth.username, "username"), _text(auth.password, "password")
         if auth.register:
-            account = await self._register(username, password)
+            account = await self._register(username, password, auth.invitation)
             return await self._enter(account, auth, Code.CREATED, "Account created")
         return await self._enter(await self._check(username, password), auth)
 
-    async def _register(self, username: str, password: str) -> Account:
-        if self._manager.policy.registration == "closed":
+    async def _register(self, username: str, password: str, code: str | None) -> Account:
+        manager = self._manager
+        if manager.policy.registration == "closed":
             raise RemoteError(Code.FORBIDDEN, "Registration is closed")
+        invitation = manager.invitation(code) if manager.policy.registration == "invite" else None
         key, spelling = accounts.check_new_name(username)
         accounts.check_password(password)
-        if await self._manager.stores.accounts.get(key) is not None:
-            raise _taken()  # before the expensive part
-        derived = await self._derive(password)
-        profile = Profile(key, spelling, self._manager.policy.default_bio, self._manager.now_ms())
-        account = Account(profile, derived)
+        manager.attempts.register(self._link.host)
         try:
-            await self._manager.stores.accounts.create(account)
+            return await self._make(key, spelling, password, invitation)
+        except (RemoteError, StoreError):
+            manager.attempts.not_registered(self._link.host)
+            raise
+
+    async def _make(self, key: str, spelling: str, password: str, invitation: Invitation | None) -> Account:
+        manager = self._manager
+        if await manager.stores.accounts.get(key) is not None:
+            raise _taken()  # before the expensive part
+        derived = await derive(manager, password)
+        account = Account(Profile(key, spelling, manager.policy.default_bio, manager.now_ms()), derived)
+        try:
+            await manager.stores.accounts.create(account, invitation)
         except AccountExists:
             raise _taken() from None
+        except InvitationSpent as error:
+            raise InvitationError(str(error)) from None
         return account
-
-    async def _derive(self, password: str) -> Credentials:
-        rounds = self._manager.policy.key_rounds
-        salt = self._manager.random_bytes(scram.SALT_BYTES)
-        try:
-            made = await self._manager.in_thread(scram.derive, password, rounds, salt)
-        except ScramError as error:
-            raise RemoteError(Code.BAD_REQUEST, f"Invalid password: {error}") from None
-        return Credentials(made.salt, made.iterations, made.stored_key, made.server_key)
 
     async def _check(self, username: str, password: str) -> Account:
         key = accounts.check_name(username)
         accounts.check_password(password)
+        self._manager.attempts.guess(key, self._link.host)
         account = await self._manager.stores.accounts.get(key)
         credentials = self._credentials(key, account)
         right = await self._manager.in_thread(scram.verify, password, credentials)
         if account is None or not right:
             raise self._wrong()
+        self._manager.attempts.right(key, self._link.host)
         return account
 
     async def _scram(self, auth: Auth) -> User | None:
@@ -115,7 +130,9 @@ class Login:
             if proof is None:
                 await self._challenge(auth, auth.data)
                 return None
+            self._manager.attempts.guess(self._key, self._link.host)
             final = proof.server.final(auth.data)
+            self._manager.attempts.right(self._key, self._link.host)
         except ScramError as error:
             raise self._wrong() if error.wrong else RemoteError(Code.BAD_REQUEST, str(error)) from None
         assert proof.account is not None, "no proof fits a decoy"
@@ -126,7 +143,8 @@ class Login:
 
     async def _challenge(self, auth: Auth, data: str) -> None:
         address.resource(auth.resource)  # refused now rather than after the proof
-        key = accounts.check_name(scram.username_of(data))
+        self._key = key = accounts.check_name(scram.username_of(data))
+        self._manager.attempts.may_guess(key, self._link.host)
         account = await self._manager.stores.accounts.get(key)
         certificate = own_certificate(self._link.transport)
         credentials = self._credentials(key, account)
@@ -161,12 +179,18 @@ class Login:
             self._replaced(older, profile)
         try:
             component, token = await grant(self._manager, user)
+            now = await self._manager.stores.accounts.get(user.key)
         except StoreError:
             presence.gone(self._manager, user)
             raise
         if not self._link.is_open:
             presence.gone(self._manager, user)
             return None
+        if now is None or now.credentials != account.credentials:
+            # The password was changed, or the account removed, after we looked and before we were
+            # among the devices that this ends.
+            presence.gone(self._manager, user)
+            raise self._wrong()
         if code is Code.OK and self._link.original:
             msg = "Login successfull"  # as the original spelt it
         user.told = True
@@ -190,8 +214,27 @@ class Login:
         manager.spawn(f"telling that {older.link.name} went", presence.announce(manager, profile))
 
     def _refuse_plaintext(self) -> None:
-        if not (self._manager.policy.allow_plaintext or _is_private(self._link)):
+        if is_readable(self._link) and not self._manager.policy.allow_plaintext:
             raise RemoteError(Code.TLS_REQUIRED, "a plain password needs TLS; or use SCRAM-SHA-256")
+
+
+async def derive(manager: Manager, password: str) -> Credentials:
+    """The keys of a new password.
+
+    Raises:
+        RemoteError: 400, it holds a character that no password may.
+    """
+    salt = manager.random_bytes(scram.SALT_BYTES)
+    try:
+        made = await manager.in_thread(scram.derive, password, manager.policy.key_rounds, salt)
+    except ScramError as error:
+        raise RemoteError(Code.BAD_REQUEST, f"Invalid password: {error}") from None
+    return Credentials(made.salt, made.iterations, made.stored_key, made.server_key)
+
+
+def is_readable(link: Link) -> bool:
+    """Whether somebody between the ends could read along."""
+    return not _is_private(link)
 
 
 async def grant(manager: Manager, user: User) -> tuple[list[dict[str, Any]], str | None]:

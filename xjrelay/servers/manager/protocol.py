@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from xjrelay.net.factory import LinkFactory
 from xjrelay.net.proof import AdmittingLink
-from xjrelay.servers.manager import presence, roster
+from xjrelay.servers.manager import account, presence, roster
 from xjrelay.servers.manager.login import Login, grant
 from xjrelay.servers.manager.relays import Seat
 from xjrelay.servers.manager.state import Manager
@@ -124,6 +124,7 @@ class ManagerProtocol(AdmittingLink):
         """A user connected to the relay."""
         assert isinstance(report, Ncir) and self._seat is not None
         self._manager.relays.connected(self._seat, report)
+        self._manager.standing.reported(self, report)
 
     def on_ecir(self, report: Stanza) -> None:
         """A user left the relay."""
@@ -169,8 +170,10 @@ class ManagerProtocol(AdmittingLink):
         self.send([answer] if self.original else answer)
 
     def on_iq(self, iq: Stanza) -> Work:
-        """A question about the roster."""
+        """A question about the roster, or a change of the account."""
         assert isinstance(iq, Iq) and self._user is not None
+        if iq.namespace == "account":
+            return account.answer(self._manager, self._user, iq)
         return roster.answer(self._manager, self._user, iq)
 
     def on_presence(self, stanza: Stanza) -> Work:

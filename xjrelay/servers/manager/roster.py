@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Roster iqs carried out (protocol, section 6; RFC 6121, 2 and 3).
 
-What is wrong in an iq is answered in an iq: the stanza sent back with its condition. The rules
-are :mod:`xjrelay.domain.roster`'s; here a request is read, the decision is made in the store's
+The rules are :mod:`xjrelay.domain.roster`'s; here a request is read, the decision is made in the store's
 own transaction, and each side is told in the order the protocol gives.
 """
 
@@ -11,39 +10,25 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from twisted.logger import Logger
-
 from xjrelay.domain import roster
 from xjrelay.domain.roster import Decision
-from xjrelay.servers.manager.presence import is_self
+from xjrelay.servers.manager.iqs import answering, result
 from xjrelay.servers.manager.state import Manager
 from xjrelay.servers.manager.users import User, presence_stanza, roster_item, told_stanza
-from xjrelay.storage.interfaces import Account, StoreError, UnknownAccount
+from xjrelay.storage.interfaces import Account, RosterFull, UnknownAccount
 from xjrelay.wire import address
 from xjrelay.wire.errors import Condition, StanzaError
-from xjrelay.wire.stanzas import MAX_ID, Iq
-
-_log = Logger()
+from xjrelay.wire.stanzas import Iq
 
 
 async def answer(manager: Manager, user: User, iq: Iq) -> None:
     """Carry out an iq and answer it."""
-    try:
-        await _carry_out(manager, user, iq)
-    except StanzaError as error:
-        user.send(_error(user, iq, error))
-    except StoreError as error:
-        _log.error("{link}: the roster failed: {why}", link=user.link.name, why=error)
-        user.send(_error(user, iq, StanzaError(Condition.RESOURCE_CONSTRAINT)))
+    await answering(user, iq, lambda: _carry_out(manager, user, iq))
 
 
 async def _carry_out(manager: Manager, user: User, iq: Iq) -> None:
-    if iq.namespace != "roster" or (iq.id is not None and _request_id(iq) is None):
+    if iq.namespace != "roster":
         raise StanzaError(Condition.BAD_REQUEST)
-    if not isinstance(iq.from_, str) or not isinstance(iq.query, dict):
-        raise StanzaError(Condition.BAD_REQUEST)
-    if not is_self(user, iq.from_):
-        raise StanzaError(Condition.FORBIDDEN)
     if iq.type == "get" and "items" in iq.query:
         await _get(manager, user, iq)
     elif iq.type == "set" and isinstance(iq.query.get("item"), dict):
@@ -59,7 +44,7 @@ async def _get(manager: Manager, user: User, iq: Iq) -> None:
         for contact in contacts
         if contact.row.subscription.hears
     ]
-    user.send(_result(user, iq, {"items": items}))
+    user.send(result(user, iq, {"items": items}))
 
 
 async def _set(manager: Manager, user: User, iq: Iq, item: dict[str, Any]) -> None:
@@ -77,15 +62,19 @@ async def _set(manager: Manager, user: User, iq: Iq, item: dict[str, Any]) -> No
         raise StanzaError(Condition.BAD_REQUEST if removes else Condition.ITEM_NOT_FOUND)
     decide = roster.remove if removes else partial(roster.add, name=name)
     try:
-        decision = await manager.stores.roster.change(user.key, key, decide)
+        most = manager.policy.max_roster
+        decision = await manager.stores.roster.change(user.key, key, decide, most)
     except UnknownAccount:
         raise StanzaError(Condition.ITEM_NOT_FOUND) from None
+    except RosterFull:
+        manager.context.counters.limited["max-roster"] += 1
+        raise StanzaError(Condition.RESOURCE_CONSTRAINT) from None
     _tell_asker(manager, user, contact, decision)
     _tell_target(manager, user, contact, decision)
     repeated = {**item, "jid": contact.profile.username}
     if not removes:
         repeated |= roster_item(contact.profile.username, decision.pair.asker)
-    user.send(_result(user, iq, {"item": repeated}))
+    user.send(result(user, iq, {"item": repeated}))
 
 
 def _tell_asker(manager: Manager, user: User, contact: Account, decision: Decision) -> None:
@@ -120,30 +109,3 @@ def _contact_key(jid: object) -> str:
     if contact.resource:
         raise StanzaError(Condition.BAD_REQUEST)  # a contact is an account, not a device
     return key
-
-
-def _request_id(iq: Iq) -> str | None:
-    return iq.id if isinstance(iq.id, str) and len(iq.id) <= MAX_ID else None
-
-
-def _result(user: User, iq: Iq, query: dict[str, Any]) -> Iq:
-    return Iq(
-        namespace="roster",
-        to=user.username,
-        type="result",
-        query=query,
-        subscription=iq.subscription,
-        id=_request_id(iq),
-    )
-
-
-def _error(user: User, iq: Iq, error: StanzaError) -> Iq:
-    return Iq(
-        namespace=iq.namespace,
-        to=user.username,
-        type="error",
-        query=iq.query,
-        subscription=iq.subscription,
-        error=error.payload(),
-        id=_request_id(iq),
-    )

@@ -138,6 +138,7 @@ class ManagerService(MultiService):
         await unlistened
         await self._trackers.stop()
         await self.factory.close_all()
+        self._manager.standing.stop()
         await self._manager.settled()
         await self._manager.stores.close()
 

@@ -16,12 +16,16 @@ from typing import Any, Literal
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
+from xjrelay.domain.accounts import Invitation
 from xjrelay.domain.presence import DEFAULT_BIO
 from xjrelay.net.context import Context
+from xjrelay.security import invitations
 from xjrelay.security.scram import DEFAULT_ROUNDS, Decoy
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Signer
+from xjrelay.servers.manager.attempts import Attempts
 from xjrelay.servers.manager.relays import Relays
+from xjrelay.servers.manager.standing import Standing
 from xjrelay.servers.manager.users import Users
 from xjrelay.storage.interfaces import ManagerStores
 
@@ -36,8 +40,8 @@ InThread = Callable[..., "Deferred[Any]"]
 class Policy:
     """What an operator decides; seconds."""
 
-    registration: Literal["open", "closed"] = "open"
-    """Who may make an account."""
+    registration: Literal["open", "invite", "closed"] = "open"
+    """Who may make an account: anybody, who was invited, nobody."""
     allow_plaintext: bool = False
     """Whether a plain password may come over a connection that others could read."""
     hide_accounts: bool = False
@@ -50,6 +54,16 @@ class Policy:
     """How long a user counts at a relay without having arrived."""
     login_timeout: float = 60.0
     """From a user's hello to its login."""
+    login_failures: int = 5
+    """Wrong passwords in a row that cost an account nothing."""
+    login_backoff: float = 300.0
+    """The longest that an account's next login waits after more."""
+    address_failures: int = 60
+    """Wrong passwords an hour from one address."""
+    address_registrations: int = 20
+    """New accounts an hour from one address."""
+    max_roster: int = 5000
+    """Contacts a user may add."""
 
 
 @dataclass(eq=False)
@@ -76,6 +90,8 @@ class Manager:
     random_bytes: Callable[[int], bytes] = secrets.token_bytes
     decoy: Decoy | None = None
     users: Users = field(init=False, default_factory=Users)
+    attempts: Attempts = field(init=False)
+    standing: Standing = field(init=False)
     relays: Relays = field(init=False)
     stopping: bool = field(init=False, default=False)
 
@@ -84,8 +100,24 @@ class Manager:
         self.relays = Relays(
             self.stores.relays, self.signer, self.context.clock, self.policy.assign_timeout
         )
+        self.attempts = Attempts(
+            self.context,
+            self.policy.login_failures,
+            self.policy.login_backoff,
+            self.policy.address_failures,
+            self.policy.address_registrations,
+        )
+        self.standing = Standing(self.stores.accounts, self.context.clock, self.spawn)
         if self.decoy is None:
             self.decoy = Decoy(self.random_bytes(32), self.policy.key_rounds)
+
+    def invitation(self, code: object) -> Invitation:
+        """What an invitation says.
+
+        Raises:
+            InvitationError: 403, it isn't good.
+        """
+        return invitations.check(self.secret.keys(invitations.PURPOSE), code, self.context.clock.seconds())
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
