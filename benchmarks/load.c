@@ -43,6 +43,7 @@ struct bytes { char *data; size_t size; char *number; };
 struct step { struct bytes send, expect; };
 
 struct conn {
+    char host[64]; int port, secure;
     int fd, steps, next, logged_in, sender, receiver;
     SSL *ssl;
     struct step step[MAX_STEPS];
@@ -270,20 +271,23 @@ static void turn(int timeout) {
     }
 }
 
-static void open_conn(struct conn *c, const char *host, int port, int secure) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    inet_pton(AF_INET, host, &address.sin_addr);
+static void open_conn(struct conn *c) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)c->port)};
+    inet_pton(AF_INET, c->host, &address.sin_addr);
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     int one = 1;
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (secure) {
+    if (c->secure) {
         c->ssl = SSL_new(tls);
         SSL_set_fd(c->ssl, c->fd);
         SSL_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         if (SSL_connect(c->ssl) != 1) fail("TLS handshake");
     }
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) < 0) fail("epoll_ctl");
+    next_step(c);
 }
 
 static void read_plan(void) {
@@ -295,7 +299,10 @@ static void read_plan(void) {
         if (!words) continue;
         if (!strcmp(word[0], "conn")) {
             if (conn_count == conn_room) { errno = E2BIG; fail("too many connections"); }
-            open_conn(&conns[conn_count++], word[1], atoi(word[2]), atoi(word[3]));
+            c = &conns[conn_count++];
+            snprintf(c->host, sizeof c->host, "%s", word[1]);
+            c->port = atoi(word[2]);
+            c->secure = atoi(word[3]);
         } else if (!strcmp(word[0], "step")) {
             c->step[c->steps++] = (struct step){unhex(word[1]), unhex(word[2])};
         } else if (!strcmp(word[0], "send")) {
@@ -318,15 +325,11 @@ static void read_plan(void) {
 }
 
 static void log_in(void) {
-    for (int i = 0; i < conn_count; i++) {
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &conns[i]};
-        if (epoll_ctl(epoll, EPOLL_CTL_ADD, conns[i].fd, &event) < 0) fail("epoll_ctl");
-    }
-    double end = now() + 60;
+    double end = now() + 300;
     for (int i = 0; i < conn_count; i++) { /* a few at a time: servers bound handshakes */
-        next_step(&conns[i]);
-        int behind = i - 64;
-        while ((behind >= 0 && !conns[behind].logged_in) && now() < end) turn(100);
+        open_conn(&conns[i]);
+        int behind = i - 32;
+        while (behind >= 0 && !conns[behind].logged_in && now() < end) turn(100);
     }
     for (int i = 0; i < conn_count; i++) {
         while (!conns[i].logged_in && now() < end) turn(100);

@@ -85,9 +85,9 @@ def plan(
     """Pairs of sender and receiver; ``across``: on different relays, else on the same one."""
     made = Plan()
     for sender, receiver in _couples(suite, pairs, across):
-        receives = made.conn(receiver.port, [_login(receiver, ack)])
+        receives = made.conn(receiver.port, [login(receiver, ack)])
         made.receives(ack=b'{"stanza":"ack","h":%ld}\n' if ack else b"", every=every)
-        sends = made.conn(sender.port, [_login(sender, ack)])
+        sends = made.conn(sender.port, [login(sender, ack)])
         identity = b'"id":"@@@@@@@@@@@@",' if ack else b""
         made.sends(
             b'{"stanza":"message","from":"%b","to":"%b",%b"body":"%b"}\n'
@@ -99,7 +99,8 @@ def plan(
     return made
 
 
-def _login(user: User, ack: bool) -> tuple[bytes, bytes]:
+def login(user: User, ack: bool) -> tuple[bytes, bytes]:
+    """What opens a session with the user's token, and what says that it is open."""
     hello = {"username": user.name, "message": "hello!", "token": user.token}
     return json.dumps(hello | ({"ack": True} if ack else {})).encode() + b"\n", b'"hello!"'
 

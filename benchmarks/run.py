@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -115,6 +116,28 @@ def run_peers(report: Callable[[Row], None], options: argparse.Namespace) -> Non
                 process.end()
 
 
+def run_idle(count: int, seconds: float) -> None:
+    """So many authenticated sessions that say nothing: resident memory each, and CPU at rest."""
+    with tempfile.TemporaryDirectory() as folder:
+        suite = ours.Suite(Path(folder), 1, (0,), "--max-links", str(count + 1000))
+        try:
+            (relay,) = suite.relays
+            plan = Plan()
+            for user in suite.users(count):
+                plan.conn(user.port, [ours.login(user, ack=False)])
+            before = relay.resident()
+            load = Load(plan)
+            held = relay.resident() - before
+            spent = relay.cpu_seconds()
+            time.sleep(seconds)
+            spent = relay.cpu_seconds() - spent
+            load.end()
+        finally:
+            suite.end()
+    each, share = held / count / 1024, spent / seconds
+    print(f"{count} idle sessions: {each:.2f} KiB each, {share:.1%} of a core at rest")
+
+
 def main() -> None:
     """Run, print a row a measurement, and write them all as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -123,8 +146,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--size", type=int, default=100, help="bytes of a body")
     parser.add_argument("--shape", action="append", help="PAIRSxWINDOW; repeatable")
+    parser.add_argument("--idle", type=int, metavar="SESSIONS", help="instead: sessions that say nothing")
     parser.add_argument("--json", type=Path, help="where to write the rows")
     options = parser.parse_args()
+    if options.idle:
+        build()
+        run_idle(options.idle, 10 * options.seconds)
+        return
     options.shapes = [tuple(map(int, one.split("x"))) for one in options.shape or []] or SHAPES
     build()
     rows: list[Row] = []
