@@ -8,6 +8,7 @@ those who must know (:class:`Announcing`) when a session opens or ends. It write
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,7 +99,6 @@ class Switch:
         self.forward: Callable[[str, bytes, Origin], None] = _nowhere
         self.is_whole: Callable[[], bool] = lambda: True
         self._random_bytes = random_bytes
-        self._by_key: dict[str, UserSession] = {}
         self._detached = 0
         self._revoked = Revocations()
 
@@ -135,14 +135,13 @@ class Switch:
         Raises:
             RemoteError: 404, the key is not that user's; 400 and close, `h` is wrong.
         """
-        session = self._by_key.get(key)
-        if session is None or session.route.key != address.key(username):
+        session = self._holder(username, key)
+        if session is None:
             raise RemoteError(Code.NOT_FOUND, "nothing to resume")
         waited = session.expiry is not None
         with gathered(self.context.batch):
             again = session.resume(link, h)
         self._detached -= waited
-        del self._by_key[key]
         self._new_key(session)
         _log.info("{link} is {user} again", link=link.name, user=session.route.full)
         return Resumption(session, again)
@@ -181,7 +180,6 @@ class Switch:
                 self.end(route.handle, why)
 
     def _finish(self, session: UserSession, reason: CloseReason) -> None:
-        self._by_key.pop(session.resume_key, None)
         self._detached -= session.expiry is not None
         _log.info("session of {user} ended: {reason}", user=session.route.full, reason=reason.value)
         error = RemoteError(_CODES.get(reason, Code.UNAUTHORIZED), reason.value, reason)
@@ -196,7 +194,14 @@ class Switch:
 
     def _new_key(self, session: UserSession) -> None:
         session.resume_key = self._random_bytes(16).hex()
-        self._by_key[session.resume_key] = session
+
+    def _holder(self, username: str, key: str) -> UserSession | None:
+        """The user's session that this key resumes. A comparison tells nothing by its time."""
+        for route in self.table.sessions_of(username):
+            own = route.handle.resume_key if route.handle is not None else ""
+            if own and hmac.compare_digest(own.encode(), key.encode()):
+                return route.handle
+        return None
 
     # -- messages ----------------------------------------------------------------------------
 
