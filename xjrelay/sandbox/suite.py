@@ -18,17 +18,17 @@ kill. The same seed gives the same run.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, execute
-from twisted.internet.task import Clock
 
 from xjrelay.client import tx
 from xjrelay.net.context import Context, Limits
 from xjrelay.sandbox.network import Machine, Network
+from xjrelay.sandbox.timeline import Timeline
 from xjrelay.security.scram import MIN_ROUNDS
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Signer
@@ -41,19 +41,10 @@ from xjrelay.servers.tracker.service import TrackerConfig, TrackerService
 from xjrelay.storage.memory import memory_manager_stores, memory_tracker_stores
 from xjrelay.wire.endpoints import Address
 
-T = TypeVar("T")
-
-START = 1_800_000_000.0
-"""The fake clock's first second: tokens and presences carry times, and zero would be odd."""
-
 TRACKER_PORT, MANAGER_PORT, RELAY_PORT = 5000, 5001, 5002
 
 
-class NotYet(Exception):
-    """What was waited for didn't come in the time given."""
-
-
-class Sandbox:
+class Sandbox(Timeline):
     """A tracker, a manager, relays and users.
 
     Args:
@@ -82,8 +73,7 @@ class Sandbox:
         lease: float = 30.0,
     ) -> None:
         self.random = random.Random(seed)
-        self.clock = Clock()
-        self.clock.rightNow = START
+        super().__init__()
         self.network = Network(self.clock, self.random)
         self.clients: dict[str, tx.Client] = {}
         self._policy = policy or Policy(key_rounds=MIN_ROUNDS, allow_plaintext=True)
@@ -170,51 +160,6 @@ class Sandbox:
         """Register a user and wait until it is online."""
         client = self.clients[name] = self.run(self.connect(name, register=True, **options))
         return client
-
-    # -- time --------------------------------------------------------------------------------
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, event by event."""
-        end = self.clock.seconds() + seconds
-        while self._step(end):
-            pass
-        self.clock.advance(max(0.0, end - self.clock.seconds()))
-
-    def until(self, condition: Callable[[], bool], patience: float = 120.0) -> float:
-        """Let time pass until something is so; the seconds it took.
-
-        Raises:
-            NotYet: it wasn't, in ``patience`` seconds of the fake clock.
-        """
-        start = self.clock.seconds()
-        while not condition():
-            if not self._step(start + patience):
-                raise NotYet(f"not in {patience} s")
-        return self.clock.seconds() - start
-
-    def run(self, work: Deferred[T] | Coroutine[Deferred[Any], Any, T], patience: float = 120.0) -> T:
-        """Let time pass until a Deferred or coroutine has its result; its failure is raised.
-
-        Raises:
-            NotYet: there was none in ``patience`` seconds of the fake clock.
-        """
-        deferred = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
-        outcome: list[Any] = []
-        failed: list[Any] = []
-        deferred.addCallbacks(outcome.append, failed.append)
-        self.until(lambda: bool(outcome or failed), patience)
-        if failed:
-            failed[0].raiseException()
-        result: T = outcome[0]
-        return result
-
-    def _step(self, end: float) -> bool:
-        """Go to the next event, if it comes before ``end``."""
-        calls = self.clock.calls
-        if not calls or calls[0].getTime() > end:
-            return False
-        self.clock.advance(max(0.0, calls[0].getTime() - self.clock.seconds()))
-        return True
 
     # -- faults ------------------------------------------------------------------------------
 
