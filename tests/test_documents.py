@@ -116,6 +116,26 @@ class ProtocolPageTests(SynchronousTestCase):
             self.assertIn(f"`{condition.text}`", page())
 
 
+class IndexTests(SynchronousTestCase):
+    """``docs/README.md``, and the links of every page."""
+
+    def test_every_page_is_listed_once(self) -> None:
+        pages = {path.name for path in PAGE.parent.glob("*.md")} - {"README.md"}
+        index = (PAGE.parent / "README.md").read_text("utf-8")
+        listed = re.findall(r"^- \[(\S+)\]\(\1\): ", index, re.MULTILINE)
+        self.assertEqual(sorted(listed), sorted(pages))
+
+    def test_what_is_linked_is_there(self) -> None:
+        root = PAGE.parent.parent
+        missing = [
+            f"{path.relative_to(root)}: {target}"
+            for path in [root / "README.md", *PAGE.parent.glob("*.md")]
+            for target in re.findall(r"\]\(([^)#:]+)", path.read_text("utf-8"))
+            if not (path.parent / target).exists()
+        ]
+        self.assertEqual(missing, [])
+
+
 def _write() -> None:
     before, rest = page().split(START)
     PAGE.write_text(before + START + table() + END + rest.split(END)[1], encoding="utf-8")

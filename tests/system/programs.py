@@ -101,7 +101,7 @@ class Program(ProcessProtocol):
     def processEnded(self, reason: Failure) -> None:
         """It is over."""
         self.running = False
-        status = _status(reason.value)
+        status = exit_status(reason.value)
         if self._ready is not None:
             ready, self._ready = self._ready, None
             ready.errback(ExitedEarly(f"exit status {status}"))
@@ -111,7 +111,8 @@ class Program(ProcessProtocol):
         raise ExitedEarly(f"{self.plugin}: {failure.value!r}; it said:\n{self.log}") from failure.value
 
 
-def _status(ended: BaseException | None) -> int:
+def exit_status(ended: BaseException | None) -> int:
+    """How a process ended: its exit status, or the signal that ended it, negative."""
     if isinstance(ended, ProcessDone):
         return 0
     assert isinstance(ended, ProcessTerminated)
