@@ -17,6 +17,7 @@ from xjrelay.servers.admin import add_admin
 from xjrelay.servers.listening import Serving, announcing
 from xjrelay.servers.manager.service import Derivations, ManagerService
 from xjrelay.servers.manager.state import Manager, Policy
+from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
 from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.startup import (
@@ -90,7 +91,11 @@ def makeService(options: Any) -> Program:
     """What twistd calls."""
     from twisted.internet import reactor
 
-    return starting("manager", lambda: hanging_up(make_service(options, reactor), reactor))
+    notify = Notify.of_process(reactor)
+    serving = notify.after(ANNOUNCE)
+    return starting(
+        "manager", lambda: notify.about(hanging_up(make_service(options, reactor, serving), reactor))
+    )
 
 
 def _policy(options: Any) -> Policy:

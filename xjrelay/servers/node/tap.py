@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from xjrelay.servers.admin import add_admin
-from xjrelay.servers.listening import Place, announcing
+from xjrelay.servers.listening import Place, Serving, announcing
 from xjrelay.servers.manager import tap as manager
 from xjrelay.servers.node.service import NodeService
+from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
 from xjrelay.servers.relay import tap as relay
 from xjrelay.servers.security import LinkSecurity, hanging_up
@@ -19,6 +20,7 @@ from xjrelay.servers.startup import Program, cluster_secret, data_folder, starti
 from xjrelay.servers.tracker import tap as tracker
 
 Options = options_for("node")
+ANNOUNCE = announcing("node")
 MAKERS = {
     "tracker": tracker.make_service,
     "manager": manager.make_service,
@@ -28,13 +30,16 @@ DEFAULT_TRACKER = ("127.0.0.1", 5000)
 """Where ``xj`` looks when it isn't told."""
 
 
-def make_service(options: Any, reactor: Any, screen: TextIO | None = None) -> Program:
+def make_service(
+    options: Any, reactor: Any, screen: TextIO | None = None, announce: Serving = ANNOUNCE
+) -> Program:
     """The node's services.
 
     Args:
         options: of ``node``.
         reactor: the real one.
         screen: gets what to type next, once everything serves; None for nobody.
+        announce: called with the tracker's place when everything serves.
 
     Raises:
         StartupError: or another of ``startup.KNOWN``: it can't start, and why.
@@ -43,7 +48,7 @@ def make_service(options: Any, reactor: Any, screen: TextIO | None = None) -> Pr
     cluster_secret(options)  # made, or refused, before anything listens
 
     def serving(places: Mapping[str, Place]) -> None:
-        announcing("node")(places["tracker"])
+        announce(places["tracker"])
         if screen is not None:
             print(what_next(places, folder, Path(sys.argv[0])), file=screen, flush=True)
 
@@ -58,7 +63,11 @@ def makeService(options: Any) -> Program:
 
     # twistd's log takes the place of standard output, and a person shouldn't have to read it.
     screen = sys.__stdout__ if options["log-format"] == "text" else None
-    return starting("node", lambda: hanging_up(make_service(options, reactor, screen), reactor))
+    notify = Notify.of_process(reactor)
+    announce = notify.after(ANNOUNCE)
+    return starting(
+        "node", lambda: notify.about(hanging_up(make_service(options, reactor, screen, announce), reactor))
+    )
 
 
 def what_next(places: Mapping[str, Place], folder: Path, twistd: Path) -> str:

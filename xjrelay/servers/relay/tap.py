@@ -12,6 +12,7 @@ from xjrelay.net.metrics import Part
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.servers.admin import add_admin
 from xjrelay.servers.listening import Listening, Serving, announcing
+from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
 from xjrelay.servers.relay.identity import load_relay_id
 from xjrelay.servers.relay.service import Relay, RelayService
@@ -76,4 +77,8 @@ def makeService(options: Any) -> Program:
     """What twistd calls."""
     from twisted.internet import reactor
 
-    return starting("relay", lambda: hanging_up(make_service(options, reactor), reactor))
+    notify = Notify.of_process(reactor)
+    serving = notify.after(ANNOUNCE)
+    return starting(
+        "relay", lambda: notify.about(hanging_up(make_service(options, reactor, serving), reactor))
+    )

@@ -10,6 +10,7 @@ from xjrelay.net.metrics import Part
 from xjrelay.servers import startup
 from xjrelay.servers.admin import add_admin
 from xjrelay.servers.listening import Serving, announcing
+from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
 from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.tracker.service import TrackerConfig, TrackerService
@@ -60,4 +61,8 @@ def makeService(options: startup.Options) -> startup.Program:
     """What twistd calls."""
     from twisted.internet import reactor
 
-    return startup.starting("tracker", lambda: hanging_up(make_service(options, reactor), reactor))
+    notify = Notify.of_process(reactor)
+    serving = notify.after(ANNOUNCE)
+    return startup.starting(
+        "tracker", lambda: notify.about(hanging_up(make_service(options, reactor, serving), reactor))
+    )
