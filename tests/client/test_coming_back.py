@@ -310,6 +310,18 @@ class ManagerLost(House):
         self.turn()
         self.assertTrue(any(isinstance(event, Message) for event in self.events(session)))
 
+    def test_one_that_is_lost_during_the_start_is_tried_again(self) -> None:
+        session = self.session()
+        self.manager.mute = True  # says nothing after the login
+        starting = self.spawn(session.start())
+        self.turn()
+        self.assertFalse(starting.done)
+        self.manager.mute = False
+        self.manager.pipe.cut()
+        self.turn(1)
+        self.assertIsNone(starting.result)
+        self.assertEqual(self.run_(session.send("fajar", "halo")).status, "delivered")
+
     def test_logs_in_again_and_greets(self) -> None:
         session = self.online()
         self.manager.heard.clear()

@@ -21,8 +21,7 @@ from xjrelay.client.errors import (
     BadMessage,
     ClientError,
     Disconnected,
-    NoManager,
-    NoRelay,
+    NoTracker,
     Refused,
     TimedOut,
 )
@@ -121,7 +120,8 @@ class Session:
     async def start(self) -> None:
         """Log in, open the session at a relay, get the roster, say that we are here (U1-U6).
 
-        A manager or relay that isn't there yet is waited for, up to ``connect_timeout``; a tracker isn't.
+        A manager or relay that isn't there yet, or whose link is lost meanwhile, is tried again, up to
+        ``connect_timeout``; a tracker isn't.
 
         Raises:
             NoTracker, NoManager, NoRelay, Refused, OutboxBroken: it didn't work; nothing is left running.
@@ -144,10 +144,9 @@ class Session:
             try:
                 await attempt()
                 return
-            except (NoManager, NoRelay):
-                if self._network.seconds() >= deadline:
-                    raise
-            except Refused as error:
+            except NoTracker:
+                raise
+            except ClientError as error:
                 if not error.retryable or self._network.seconds() >= deadline:
                     raise
             await backoff.wait()
