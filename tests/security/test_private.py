@@ -48,6 +48,16 @@ class PrivateFileTests(SynchronousTestCase):
             self.assertIn("chmod 600", str(error))
             self.assertNotIn("hidden", str(error))
 
+    def test_a_credential_of_systemd_s_may_show_a_right_of_the_group_and_no_other(self) -> None:
+        create_private(self.path, b"hidden")
+        passed, elsewhere = self.path.parent, self.path.parent.parent
+        self.path.chmod(0o440)
+        self.assertEqual(read_private(self.path, passed), b"hidden")
+        self.assertRaises(PrivateFileError, read_private, self.path, elsewhere)
+        for mode in (0o444, 0o460, 0o404):
+            self.path.chmod(mode)
+            self.assertRaises(PrivateFileError, read_private, self.path, passed)
+
     def test_a_folder_and_a_pipe_are_not_files(self) -> None:
         self.path.parent.mkdir(parents=True)
         self.assertRaises(PrivateFileError, read_private, self.path.parent)

@@ -117,6 +117,14 @@ class FromOptionsTests(SynchronousTestCase):
         cluster_secret(options(), {"HOME": str(home)})
         self.assertTrue((home / ".config/xjrelay/cluster.secret").exists())
 
+    def test_the_secret_may_be_a_credential_of_systemd_s(self) -> None:
+        path = Path(self.mktemp()).resolve() / "cluster.secret"
+        said = options("tracker", "--cluster-secret-file", str(path))
+        cluster_secret(said, {})
+        path.chmod(0o440)
+        cluster_secret(said, {"CREDENTIALS_DIRECTORY": str(path.parent)})
+        self.assertRaises(SecretError, cluster_secret, said, {})
+
 
 class ProgramTests(SynchronousTestCase):
     """The service at the top."""

@@ -22,8 +22,14 @@ class PrivateFileError(Exception):
     """A private file can't be used; the text is one sentence that names the file, never its content."""
 
 
-def read_private(path: Path) -> bytes:
+def read_private(path: Path, credentials: Path | None = None) -> bytes:
     """The content of a file that only its owner can read.
+
+    Args:
+        path: the file.
+        credentials: the folder in which systemd passes files to this program alone
+            (``$CREDENTIALS_DIRECTORY``). They belong to root and are read by an access list, which
+            ``stat`` shows as a right of the group.
 
     Raises:
         FileNotFoundError: there is none.
@@ -38,7 +44,7 @@ def read_private(path: Path) -> bytes:
         raise PrivateFileError(f"cannot read {path}: {error.strerror}") from error
     try:
         # The open file is what is judged: a path could be another file a moment later.
-        _refuse_unfit(path, os.fstat(descriptor))
+        _refuse_unfit(path, os.fstat(descriptor), 0o040 if path.parent == credentials else 0)
         return os.read(descriptor, MAX_BYTES)
     finally:
         os.close(descriptor)
@@ -79,10 +85,10 @@ def replace_private(path: Path, content: bytes) -> None:
             raise PrivateFileError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _refuse_unfit(path: Path, status: os.stat_result) -> None:
+def _refuse_unfit(path: Path, status: os.stat_result, allowed: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise PrivateFileError(f"{path} is not a file")
-    if status.st_mode & 0o077:
+    if status.st_mode & 0o077 & ~allowed:
         mode = stat.S_IMODE(status.st_mode)
         raise PrivateFileError(f"{path} can be read by others (mode {mode:04o}); say chmod 600 {path}")
     if status.st_size > MAX_BYTES:

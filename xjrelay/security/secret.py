@@ -102,25 +102,34 @@ def default_path(environ: Mapping[str, str]) -> Path:
     raise SecretError("no place for the cluster secret: set HOME, or say --cluster-secret-file")
 
 
-def load_secret(path: Path, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> ClusterSecret:
+def load_secret(
+    path: Path,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    credentials: Path | None = None,
+) -> ClusterSecret:
     """The secret in the file, which is made when there is none.
 
     Two programs that start at once agree: one makes the file, the other reads it.
+
+    Args:
+        path: the file.
+        random_bytes: of which a new secret is made.
+        credentials: see :func:`~xjrelay.security.private.read_private`.
 
     Raises:
         SecretError: the file can't be made or read, others can read it, or what is in it is no
             secret: empty, shorter than 16 characters, not printable ASCII, more than two lines.
     """
     try:
-        text = _read_or_make(path, random_bytes)
+        text = _read_or_make(path, random_bytes, credentials)
     except PrivateFileError as error:
         raise SecretError(f"the cluster secret: {error}") from error
     return ClusterSecret(*_lines(path, text), random_bytes=random_bytes)
 
 
-def _read_or_make(path: Path, random_bytes: Callable[[int], bytes]) -> bytes:
+def _read_or_make(path: Path, random_bytes: Callable[[int], bytes], credentials: Path | None) -> bytes:
     try:
-        return read_private(path)
+        return read_private(path, credentials)
     except FileNotFoundError:
         create_private(path, random_bytes(32).hex().encode() + b"\n")
         return read_private(path)

@@ -186,7 +186,9 @@ def cluster_secret(options: Options, environ: Mapping[str, str] = os.environ) ->
     Raises:
         SecretError: see :func:`xjrelay.security.secret.load_secret`.
     """
-    return load_secret(options["cluster-secret-file"] or default_path(environ))
+    passed = environ.get("CREDENTIALS_DIRECTORY")
+    path = options["cluster-secret-file"] or default_path(environ)
+    return load_secret(path, credentials=Path(passed) if passed else None)
 
 
 def limits(options: Options) -> Limits:
