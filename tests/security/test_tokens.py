@@ -73,15 +73,10 @@ class VerifierTests(TokenTestCase):
         token = self.token()
         for index in range(len(token)):
             altered = token[:index] + chr(ord(token[index]) ^ 1) + token[index + 1 :]
-            # The last character of a part may hold bits that mean nothing; the JWT is then the
-            # same token in another spelling, and is still opened only once.
-            try:
-                claims = self.verifier.user(altered, "relay1")
-            except TokenError:
-                continue
-            self.assertEqual(claims.jti, "t0")
-            self.assertEqual(self.refusal(token), "token already used")
-            self.setUp()
+            self.refusal(altered)
+        for altered in (token + "=", token + "A", token + " ", token.replace(".", ".\n")):
+            self.refusal(altered)
+        self.verifier.user(token, "relay1")
 
     def test_used_twice(self) -> None:
         token = self.token()
@@ -232,11 +227,26 @@ class SignerTests(TokenTestCase):
         self.assertEqual(self.load(path).public_keys(), keys)
         self.verifier.set_keys(keys)
         self.verifier.user(old, "relay1")
+        self.clock.advance(60)
         self.verifier.user(signer.for_user("Esa", "relay1", "", 2), "relay1")
 
-    def test_a_relay_without_the_new_key_refuses_what_it_signed(self) -> None:
+    def test_a_new_key_signs_when_everybody_has_had_time_to_learn_it(self) -> None:
         self.signer.rotate()
+        self.clock.advance(59)
+        self.verifier.user(self.token(), "relay1")
+        self.clock.advance(1)
         self.assertEqual(self.refusal(self.token()), "token signed by an unknown key")
+        self.verifier.set_keys(self.signer.public_keys())
+        self.verifier.user(self.token(), "relay1")
+
+    def test_the_age_of_the_newest_key_outlives_a_restart(self) -> None:
+        path = Path(self.mktemp()) / "signing.keys"
+        self.load(path)
+        self.clock.advance(100)
+        self.assertEqual(self.load(path).age, 100)
+        self.load(path).rotate()
+        self.clock.advance(7)
+        self.assertEqual(self.load(path).age, 7)
 
     def test_four_keys_are_kept_at_most(self) -> None:
         for _ in range(5):

@@ -34,6 +34,8 @@ RELAY_LIFETIME = 24 * 3600.0
 """Seconds a relay's name is good for; it is renewed at half of that."""
 LEEWAY = 30.0
 """Seconds by which the clocks of two machines may differ."""
+PUBLISHED = 60.0
+"""Seconds that a new key is known before it signs: a token must not overtake its key."""
 MAX_SPENT = 100_000
 """Tokens a relay remembers as spent: 300 s of 300 logins a second."""
 MAX_KEYS = 4
@@ -80,16 +82,18 @@ class _StoredKey(msgspec.Struct, frozen=True):
 
 class _KeyFile(msgspec.Struct, frozen=True):
     keys: list[_StoredKey]
+    made: float = 0.0
 
 
 class Signer:
-    """Signs with the newest of its keys.
+    """Signs with the newest of its keys that every verifier has had time to learn.
 
     Args:
         keys: newest first, at least one.
         clock: seconds since the epoch.
         random_id: a name for each token, never the same twice.
-        save: called with the keys after a rotation.
+        save: called with the keys and the time, after a rotation.
+        made: when the newest key was made; now, when absent.
     """
 
     def __init__(
@@ -97,12 +101,14 @@ class Signer:
         keys: Iterable[Ed25519PrivateKey],
         clock: Callable[[], float],
         random_id: Callable[[], str] = secrets.token_urlsafe,
-        save: Callable[[list[Ed25519PrivateKey]], None] | None = None,
+        save: Callable[[list[Ed25519PrivateKey], float], None] | None = None,
+        made: float | None = None,
     ) -> None:
         self._keys = list(keys)
         self._clock = clock
         self._random_id = random_id
         self._save = save
+        self._made = clock() if made is None else made
 
     def __repr__(self) -> str:
         return f"<Signer of {len(self._keys)} keys>"
@@ -120,27 +126,38 @@ class Signer:
         try:
             content = read_private(path)
         except FileNotFoundError:
-            create_private(path, _dump([Ed25519PrivateKey.generate()]))
+            create_private(path, _dump([Ed25519PrivateKey.generate()], clock()))
             content = read_private(path)
-        return cls(_parse(path, content), clock, random_id, lambda keys: replace_private(path, _dump(keys)))
+
+        def save(keys: list[Ed25519PrivateKey], made: float) -> None:
+            replace_private(path, _dump(keys, made))
+
+        keys, made = _parse(path, content)
+        return cls(keys, clock, random_id, save, made)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the newest key was made."""
+        return self._clock() - self._made
 
     def public_keys(self) -> PublicKeys:
         """What a verifier needs, newest first."""
         return [_public(key) for key in self._keys]
 
     def rotate(self) -> PublicKeys:
-        """Signs with a new key from now on; the old ones stay known, up to four in all.
+        """A new key, which signs in :data:`PUBLISHED` seconds; the old ones stay known, up to four.
 
         Returns:
-            The public keys, to be given to every verifier. Nobody is logged out.
+            The public keys, to be given to every verifier meanwhile. Nobody is logged out.
 
         Raises:
             PrivateFileError: the file can't be written; the keys are as before.
         """
         keys = [Ed25519PrivateKey.generate(), *self._keys][:MAX_KEYS]
+        made = self._clock()
         if self._save is not None:
-            self._save(keys)
-        self._keys = keys
+            self._save(keys, made)
+        self._keys, self._made = keys, made
         return self.public_keys()
 
     def for_user(self, username: str, relay: str, resource: str, session: int) -> str:
@@ -157,7 +174,8 @@ class Signer:
         now = self._clock()
         claims = Claims(sub, role, aud, now, now + lifetime, self._random_id(), resource, session)
         payload = msgspec.to_builtins(claims)
-        key = self._keys[0]
+        too_new = len(self._keys) > 1 and 0 <= self.age < PUBLISHED
+        key = self._keys[too_new]
         return jwt.encode(payload, key, ALGORITHM, headers={"kid": _kid(key.public_key())})
 
 
@@ -238,7 +256,7 @@ class Verifier:
     def _signed(self, token: object) -> Claims:
         if not isinstance(token, str) or not token:
             raise TokenError("no token")
-        if len(token) > MAX_TOKEN:
+        if len(token) > MAX_TOKEN or not _is_canonical(token):
             raise TokenError("malformed token")
         try:
             key = self._keys.get(jwt.get_unverified_header(token).get("kid", ""))
@@ -292,20 +310,29 @@ def _load_public(key: Mapping[str, Any]) -> tuple[str, Ed25519PublicKey]:
     return _kid(public), public
 
 
-def _dump(keys: list[Ed25519PrivateKey]) -> bytes:
-    stored = [_StoredKey(_kid(key.public_key()), _encode(key.private_bytes_raw())) for key in keys]
-    return msgspec.json.format(msgspec.json.encode(_KeyFile(stored))) + b"\n"
-
-
-def _parse(path: Path, content: bytes) -> list[Ed25519PrivateKey]:
+def _is_canonical(token: str) -> bool:
+    """Whether the signature is spelt the one way it can be; what it signs, it signs as it is spelt."""
+    signature = token.rpartition(".")[2]
     try:
-        stored = msgspec.json.decode(content, type=_KeyFile).keys
-        keys = [Ed25519PrivateKey.from_private_bytes(_decode(one.d)) for one in stored]
+        return _encode(_decode(signature)) == signature
+    except ValueError:
+        return False
+
+
+def _dump(keys: list[Ed25519PrivateKey], made: float) -> bytes:
+    stored = [_StoredKey(_kid(key.public_key()), _encode(key.private_bytes_raw())) for key in keys]
+    return msgspec.json.format(msgspec.json.encode(_KeyFile(stored, made))) + b"\n"
+
+
+def _parse(path: Path, content: bytes) -> tuple[list[Ed25519PrivateKey], float]:
+    try:
+        stored = msgspec.json.decode(content, type=_KeyFile)
+        keys = [Ed25519PrivateKey.from_private_bytes(_decode(one.d)) for one in stored.keys]
     except (msgspec.MsgspecError, ValueError, UnicodeDecodeError):
         raise SigningKeyError(f"the file of signing keys {path} is damaged") from None
     if not keys:
         raise SigningKeyError(f"the file of signing keys {path} holds no key")
-    return keys
+    return keys, stored.made
 
 
 def _encode(raw: bytes) -> str:

@@ -105,6 +105,7 @@ TABLE: tuple[Option, ...] = (
     Option("login-backoff", "manager node", SECONDS, 300.0, "the longest such wait"),
     Option("address-failures", "manager node", count(1, 10**6), 60, "wrong passwords an hour from one address"),
     Option("address-registrations", "manager node", count(1, 10**6), 20, "new accounts an hour from one address"),
+    Option("signing-key-days", "manager node", count(1, 3650), 30, "days after which tokens are signed with a new key; nobody is logged out"),
     Option("max-roster", "manager node", count(1, 10**6), 5000, "contacts a user may add"),
     Option("assign-timeout", "manager node", SECONDS, 30.0, "how long a user who was given a relay counts there without having arrived"),
     Option("resume", "relay node", SECONDS, 60.0, "how long a lost session can be resumed"),

@@ -21,6 +21,7 @@ from twisted.python.threadpool import ThreadPool
 from xjrelay.net.tracker import DEFAULT_LEASE, Trackers
 from xjrelay.servers.listening import Listening, Place, advertised
 from xjrelay.servers.manager.protocol import ManagerFactory
+from xjrelay.servers.manager.rotation import Rotation
 from xjrelay.servers.manager.state import Manager
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.stanzas import ComponentHello
@@ -101,6 +102,7 @@ class ManagerService(MultiService):
         plain = manager.policy.allow_plaintext
         self._listening = Listening(reactor, listen, self.factory, plain, tls)
         self._listening.setServiceParent(self)
+        Rotation(manager).setServiceParent(self)
         self._trackers = Trackers(
             reactor,
             manager.context,

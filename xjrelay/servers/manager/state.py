@@ -62,6 +62,8 @@ class Policy:
     """Wrong passwords an hour from one address."""
     address_registrations: int = 20
     """New accounts an hour from one address."""
+    signing_key_days: int = 30
+    """Days after which tokens are signed with a new key."""
     max_roster: int = 5000
     """Contacts a user may add."""
 
