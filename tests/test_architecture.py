@@ -23,7 +23,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "security": {"domain", "wire"},
     "net": {"wire", "domain"},
     "servers": {"net", "domain", "security", "wire", "storage.interfaces"},
-    "client": {"wire", "domain", "security.scram"},
+    "client": {
+        *("wire", "domain", "security.scram", "security.certificates", "security.tls", "net.tls"),
+    },
     "cli": {"client", "prove", "storage", "wire", "security"},
     "gui": {"client"},
     "prove": {"client", "wire"},

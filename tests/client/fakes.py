@@ -185,6 +185,9 @@ class Pipe(Connection):
     def local(self) -> tuple[str, int]:
         return ("10.0.0.9", 40000)
 
+    def certificate(self) -> bytes | None:
+        return None
+
     def cut(self, why: str = "connection lost") -> None:
         """Either end is gone."""
         if self.open:
@@ -247,7 +250,9 @@ class FakeNetwork:
     def call_later(self, delay: float, call: Callable[[], object]) -> Cancellable:
         return Timer(self.clock.callLater(max(0.0, delay), call))
 
-    async def dial(self, host: str, port: int, receiver: Receiver, timeout: float) -> Connection:
+    async def dial(
+        self, host: str, port: int, receiver: Receiver, timeout: float, tls: bool = False
+    ) -> Connection:
         self.dialled.append((host, port))
         server = self.servers.get((host, port))
         if server is None:

@@ -20,14 +20,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from xjrelay.net.pipe import Pipe
 from xjrelay.security.certificates import (
     CertificateError,
-    ClientTLS,
     Pair,
-    ServerTLS,
     days_left,
     fingerprint,
     issue,
     make_authority,
 )
+from xjrelay.security.tls import ClientTLS, ServerTLS
 
 
 class End(Protocol):

@@ -49,22 +49,22 @@ async def _servers(call: Call) -> list[Finding]:
     findings = []
     for place in call.trackers():
         remedy = f"start it (twistd -n xjnode, or xjtracker), or say where it is: --tracker, not {place}"
-        findings.append(_reached(await look("tracker", place), remedy))
+        findings.append(_reached(await look(call, "tracker", place), remedy))
     try:
-        components = await aio.components(call.url())
+        components = await aio.components(call.url(), call.authority())
     except NoTracker:
         return findings  # said already
     for program in ("manager", "relay"):
-        findings += await _listed(program, [one for one in components if one.type == program])
+        findings += await _listed(call, program, [one for one in components if one.type == program])
     return findings
 
 
-async def _listed(program: str, components: list[Component]) -> list[Finding]:
+async def _listed(call: Call, program: str, components: list[Component]) -> list[Finding]:
     if not components:
         remedy = f"start one: twistd -n xj{program} --tracker HOST:PORT"
         return [Finding(program, "the tracker knows of none", remedy)]
     remedy = f"look at its log; behind NAT or a firewall, give the {program} --advertise, and open that port"
-    return [_reached(await look_at(one), remedy) for one in components]
+    return [_reached(await look_at(call, one), remedy) for one in components]
 
 
 def _reached(seen: Seen, remedy: str) -> Finding:

@@ -16,7 +16,7 @@ from xjrelay.cli.screen import Screen
 from xjrelay.client.aio import Client, connect
 from xjrelay.client.errors import BadAddress
 from xjrelay.client.session import Settings, check_user
-from xjrelay.client.target import Place, place
+from xjrelay.client.target import SCHEME, SECURE_SCHEME, Place, trackers
 
 DEFAULT_TRACKER = "127.0.0.1:5000"
 
@@ -53,13 +53,23 @@ class Call:
         """
         given = self.args.tracker or self.environ.get("XJ_TRACKER", DEFAULT_TRACKER).split(",")
         try:
-            return [place(one.removeprefix("xj://")) for one in given]
+            found = [one for text in given for one in trackers(text if "://" in text else SCHEME + text)]
         except BadAddress as error:
             raise UsageError(f"--tracker: {error}") from None
+        if len({one.tls for one in found}) > 1:
+            raise UsageError("--tracker: all with TLS (xjs://), or none")
+        return found
 
     def url(self) -> str:
         """The same as the library takes them."""
-        return "xj://" + ",".join(str(one) for one in self.trackers())
+        found = self.trackers()
+        scheme = SECURE_SCHEME if found[0].tls else SCHEME
+        return scheme + ",".join(str(one) for one in found)
+
+    def authority(self) -> str | None:
+        """Whom to believe where TLS is spoken: a file or a fingerprint; None for the system's authorities."""
+        said: str | None = self.args.authority or self.environ.get("XJ_AUTHORITY")
+        return said
 
     def user(self) -> str:
         """Who it is.
@@ -113,7 +123,15 @@ class Call:
         user, url = self.user(), self.url()
         password = self.password(twice=register)
         device = f"xj-{secrets.token_hex(4)}" if resource is None else resource
-        return await connect(url, user, password, register=register, resource=device, settings=settings)
+        return await connect(
+            url,
+            user,
+            password,
+            register=register,
+            resource=device,
+            authority=self.authority(),
+            settings=settings,
+        )
 
 
 def common(again: bool = False) -> argparse.ArgumentParser:
@@ -127,7 +145,13 @@ def common(again: bool = False) -> argparse.ArgumentParser:
         "--tracker",
         action="append",
         metavar="HOST:PORT",
-        help=f"a tracker; may be given several times (XJ_TRACKER, default {DEFAULT_TRACKER})",
+        help=f"a tracker, xjs://HOST:PORT for TLS; may be given several times (XJ_TRACKER, default"
+        f" {DEFAULT_TRACKER})",
+    )
+    parser.add_argument(
+        "--authority",
+        metavar="FILE",
+        help="who signed the servers' certificates: a PEM file, or sha256:... (XJ_AUTHORITY)",
     )
     parser.add_argument("--user", metavar="NAME", help="who you are (XJ_USER)")
     parser.add_argument(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from xjrelay.cli.options import Call
 from xjrelay.cli.screen import safe, table
 from xjrelay.client import aio
-from xjrelay.client.errors import ClientError
+from xjrelay.client.errors import ClientError, Insecure
 from xjrelay.client.model import Component
-from xjrelay.client.target import Place
+from xjrelay.client.target import Place, way_in
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Seen:
 
 async def status(call: Call) -> int:
     """Draw the table; 1 when something doesn't answer."""
-    seen = [await look("tracker", place) for place in call.trackers()]
-    components = await aio.components(call.url())
+    seen = [await look(call, "tracker", place) for place in call.trackers()]
+    components = await aio.components(call.url(), call.authority())
     for one in sorted(components, key=lambda one: (one.type, one.host, one.port)):
-        seen.append(await look_at(one))
+        seen.append(await look_at(call, one))
     if call.screen.as_json:
         for each in seen:
             place = str(each.place)
@@ -50,14 +50,20 @@ async def status(call: Call) -> int:
     return 0 if all(one.seconds is not None for one in seen) else 1
 
 
-async def look(program: str, place: Place, name: str = "") -> Seen:
+async def look(call: Call, program: str, place: Place, name: str = "") -> Seen:
     """Ping one place."""
     try:
-        return Seen(program, place, name, await aio.probe(place, program))
+        return Seen(program, place, name, await aio.probe(place, program, call.authority()))
     except ClientError as error:
         return Seen(program, place, name, None, str(error))
 
 
-async def look_at(component: Component) -> Seen:
-    """Ping one that a tracker listed."""
-    return await look(component.type, Place(component.host, component.port), component.name or "")
+async def look_at(call: Call, component: Component) -> Seen:
+    """Ping one that a tracker listed, with TLS where the tracker was asked so."""
+    program, host, port = component.type, component.host, component.port
+    name = component.name or ""
+    try:
+        place = way_in(program, host, port, component.endpoints, call.trackers()[0].tls)
+    except Insecure as error:
+        return Seen(program, Place(host, port), name, None, str(error))
+    return await look(call, program, place, name)

@@ -16,6 +16,7 @@ import logging
 import os
 import random
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from types import TracebackType
@@ -23,9 +24,10 @@ from typing import Any, TypeVar, cast
 
 import txaio.aio
 
+from xjrelay.client.authority import Authority, tls_reason
 from xjrelay.client.core import Login
 from xjrelay.client.model import Component, Contact, Event, Message, Presence, Receipt
-from xjrelay.client.network import Cancellable, Connection, DialError, Receiver
+from xjrelay.client.network import Cancellable, Connection, DialError, Receiver, TLSError
 from xjrelay.client.session import SEND_TIMEOUT, Session, Settings
 from xjrelay.client.target import Place, trackers
 from xjrelay.client.trackers import Trackers
@@ -36,7 +38,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-async def connect(
+async def connect(  # noqa: PLR0913  # what an application may choose
     url: str,
     username: str,
     password: str,
@@ -44,26 +46,29 @@ async def connect(
     register: bool = False,
     resource: str = "",
     outbox: str | os.PathLike[str] | None = None,
+    authority: str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
     rng: random.Random | None = None,
 ) -> Client:
     """Log in, or register first, and be online.
 
     Args:
-        url: the trackers: ``xj://host:port``, several with commas.
+        url: the trackers: ``xj://host:port``, or ``xjs://host:port`` for TLS; several with commas.
         username: as whom.
         password: kept in memory to log in again; only with ``register`` is it sent, otherwise proven.
         register: make the account.
         resource: the name of this device; the same user and resource logged in twice ends the older.
         outbox: a file that outlives the application: messages without an outcome are sent again from it,
             and what the application was given is not given again. One a user, and one client at a time.
+        authority: who has to have signed the servers' certificates: a PEM file, or the fingerprint of
+            its certificate, ``sha256:...``; the system's authorities when absent.
         settings: what to leave out.
         rng: jitter and message ids.
 
     Raises:
         ClientError: see :mod:`xjrelay.client.errors`.
     """
-    network = AsyncioNetwork(asyncio.get_running_loop(), rng or random.Random())
+    network = AsyncioNetwork(asyncio.get_running_loop(), rng or random.Random(), authority)
     session = Session(network, trackers(url), Login(username, password, resource, register), settings, outbox)
     try:
         await session.start()
@@ -73,23 +78,26 @@ async def connect(
     return Client(session)
 
 
-async def components(url: str) -> tuple[Component, ...]:
+async def components(
+    url: str, authority: str | os.PathLike[str] | None = None
+) -> tuple[Component, ...]:
     """Who is there, from the first tracker that answers.
 
     Raises:
         NoTracker: none does.
     """
-    network = AsyncioNetwork(asyncio.get_running_loop(), random.Random())
+    network = AsyncioNetwork(asyncio.get_running_loop(), random.Random(), authority)
     return await Trackers(network, trackers(url)).components()
 
 
-async def probe(place: Place, program: str) -> float:
+async def probe(place: Place, program: str, authority: str | os.PathLike[str] | None = None) -> float:
     """Ping whatever listens at a place; seconds to its answer.
 
     Raises:
         ClientError: nobody answers.
     """
-    return await _probe(AsyncioNetwork(asyncio.get_running_loop(), random.Random()), place, program)
+    network = AsyncioNetwork(asyncio.get_running_loop(), random.Random(), authority)
+    return await _probe(network, place, program)
 
 
 class Client:
@@ -220,12 +228,19 @@ class AsyncioNetwork:
     Args:
         loop: the running loop.
         rng: jitter and message ids.
+        authority: whom to believe where TLS is spoken, as :func:`connect` takes it.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, rng: random.Random) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        rng: random.Random,
+        authority: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.txaio: Any = txaio.aio.with_config(loop=loop)
         self.random = rng
         self._loop = loop
+        self._authority = Authority(authority)
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references only
 
     def seconds(self) -> float:
@@ -240,9 +255,11 @@ class AsyncioNetwork:
         """A timer of the loop."""
         return self._loop.call_later(max(0.0, delay), call)
 
-    def dial(self, host: str, port: int, receiver: Receiver, timeout: float) -> Awaitable[Connection]:
+    def dial(
+        self, host: str, port: int, receiver: Receiver, timeout: float, tls: bool = False
+    ) -> Awaitable[Connection]:
         """Connect."""
-        return self._dial(host, port, receiver, timeout)
+        return self._dial(host, port, receiver, timeout, tls)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Cancellable:
         """Run in the background."""
@@ -259,12 +276,19 @@ class AsyncioNetwork:
         """A line of the log ``xjrelay.client.aio``."""
         _log.info("%s", text.format(**fields))
 
-    async def _dial(self, host: str, port: int, receiver: Receiver, timeout: float) -> Connection:
+    async def _dial(
+        self, host: str, port: int, receiver: Receiver, timeout: float, tls: bool
+    ) -> Connection:
         try:
             async with asyncio.timeout(timeout):
-                _, stream = await self._loop.create_connection(lambda: _Stream(receiver), host, port)
+                context = await self._authority.context(host, port, timeout, self.compute) if tls else None
+                _, stream = await self._loop.create_connection(
+                    lambda: _Stream(receiver), host, port, ssl=context
+                )
         except TimeoutError:
             raise DialError(f"no answer in {timeout:.0f} s") from None
+        except ssl.SSLError as error:
+            raise TLSError(tls_reason(error)) from error
         except OSError as error:
             raise DialError("" if isinstance(error, ConnectionRefusedError) else _reason(error)) from error
         return stream
@@ -327,6 +351,12 @@ class _Stream(asyncio.Protocol):
         assert self._transport is not None
         name = self._transport.get_extra_info("sockname")
         return (str(name[0]), int(name[1])) if isinstance(name, tuple) else ("", 0)
+
+    def certificate(self) -> bytes | None:
+        """The other end's."""
+        assert self._transport is not None
+        tls = self._transport.get_extra_info("ssl_object")
+        return None if tls is None else cast(bytes | None, tls.getpeercert(binary_form=True))
 
 
 def _reason(error: OSError) -> str:

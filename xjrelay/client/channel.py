@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from xjrelay.client.core import Broken, CoreEvent, LinkCore, Strange
-from xjrelay.client.errors import ClientError, Disconnected, ProtocolError, Unreachable
-from xjrelay.client.network import Cancellable, Connection, DialError, Network, Promise
+from xjrelay.client.errors import ClientError, Disconnected, ProtocolError, Unreachable, Untrusted
+from xjrelay.client.network import Cancellable, Connection, DialError, Network, Promise, TLSError
 from xjrelay.client.target import Place
 
 CoreType = TypeVar("CoreType", bound=LinkCore)
@@ -69,9 +69,12 @@ class Channel(Generic[CoreType]):
 
         Raises:
             Unreachable: nobody answers there.
+            Untrusted: TLS is to be spoken, and isn't.
         """
         try:
-            connection = await self._network.dial(place.host, place.port, self, DIAL_TIMEOUT)
+            connection = await self._network.dial(place.host, place.port, self, DIAL_TIMEOUT, place.tls)
+        except TLSError as error:
+            raise Untrusted(self._program, str(place), str(error)) from error
         except DialError as error:
             raise Unreachable(self._program, place.host, place.port, str(error)) from error
         if self.why is not None:
@@ -90,6 +93,11 @@ class Channel(Generic[CoreType]):
     def is_open(self) -> bool:
         """Whether anything can still be said."""
         return self._connection is not None and self.why is None
+
+    @property
+    def certificate(self) -> bytes | None:
+        """What the other end showed, in DER; None without TLS."""
+        return self._connection.certificate() if self._connection is not None else None
 
     def flush(self) -> None:
         """Write what the core has to send."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xjrelay.client.model import Component, Message
-from xjrelay.security.scram import MECHANISM, ScramClient, ScramError, random_nonce
+from xjrelay.security.scram import PLUS, ScramClient, ScramError, random_nonce
 from xjrelay.wire import codec, stanzas
-from xjrelay.wire.errors import RemoteError
+from xjrelay.wire.errors import Code, RemoteError
 from xjrelay.wire.framing import LF, Framer
 from xjrelay.wire.grammar import Phase, check
 from xjrelay.wire.stanzas import Kind
@@ -63,6 +63,7 @@ class Assignment:
     port: int = 0
     name: str = ""
     token: str = field(default="", repr=False)
+    endpoints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,35 +340,48 @@ class ManagerCore(LinkCore):
         local: our address and port, for the hello.
         login: as whom.
         nonce: the source of SCRAM nonces.
+        certificate: what the manager showed, in DER, to which the proof is bound; None without TLS.
 
     Raises:
         ScramError: the username or password holds a character SASLprep forbids.
     """
 
-    def __init__(self, local: tuple[str, int], login: Login, nonce: Callable[[], str] = random_nonce) -> None:
+    def __init__(
+        self,
+        local: tuple[str, int],
+        login: Login,
+        nonce: Callable[[], str] = random_nonce,
+        certificate: bytes | None = None,
+    ) -> None:
         super().__init__(Phase.AT_MANAGER_LOGIN)
         self._login = login
+        self._nonce = nonce
+        self._certificate = certificate
+        self._scram: ScramClient | None = None
         self._proven = False
+        self._derived = False
         self.say(_hello(local))
         if login.register:
-            self._scram = None
             self.say(
                 stanzas.Auth(
                     username=login.username, password=login.password, register=True, resource=login.resource
                 )
             )
         else:
-            self._scram = ScramClient(login.username, login.password, nonce)
-            self.say(
-                stanzas.Auth(
-                    mechanism=MECHANISM, data=self._scram.first(), replace=True, resource=login.resource
-                )
-            )
-        self._derived = False
+            self._challenge()
 
     def prove(self, proof: str) -> None:
         """Queue the SCRAM step that a :class:`ProofWanted` asked for."""
-        self.say(stanzas.Auth(mechanism=MECHANISM, data=proof))
+        assert self._scram is not None
+        self.say(stanzas.Auth(mechanism=self._scram.mechanism, data=proof))
+
+    def _challenge(self, bound: bool = True) -> None:
+        login = self._login
+        scram = self._scram = ScramClient(
+            login.username, login.password, self._nonce, certificate=self._certificate, bound=bound
+        )
+        first = scram.first()
+        self.say(stanzas.Auth(scram.mechanism, first, replace=True, resource=login.resource))
 
     def _understood(self, stanza: stanzas.Stanza, value: dict[str, Any]) -> CoreEvent | None:
         if isinstance(stanza, stanzas.Auth):
@@ -379,6 +393,10 @@ class ManagerCore(LinkCore):
         if isinstance(stanza, stanzas.Presence):
             return PresenceHeard(stanza)
         return super()._understood(stanza, value)
+
+    def _is_bound(self) -> bool:
+        """Whether we have said the first step, bound to the certificate, and nothing more."""
+        return self._scram is not None and self._scram.mechanism == PLUS and not self._derived
 
     def _scram_step(self, data: str) -> CoreEvent | None:
         scram = self._scram
@@ -394,7 +412,12 @@ class ManagerCore(LinkCore):
         self._proven = True
         return None
 
-    def _outcome(self, answer: stanzas.Answer) -> CoreEvent:
+    def _outcome(self, answer: stanzas.Answer) -> CoreEvent | None:
+        if answer.error and answer.code == Code.BAD_REQUEST and self._is_bound():
+            # Perhaps it stands behind somebody who does its TLS. If it doesn't, and somebody else
+            # said this, it will notice: the next try tells it that we know of binding.
+            self._challenge(bound=False)
+            return None
         if answer.error:
             return _answered(answer)
         if self._scram is not None and not self._proven:
@@ -460,8 +483,14 @@ def _components(listed: list[Any]) -> list[Component]:
         name = one.get("name")
         if isinstance(kind, str) and isinstance(host, str) and type(port) is int and 0 < port < 65536:
             private = bool(one.get("is_private"))
-            found.append(Component(kind, host, port, private, name if isinstance(name, str) else None))
+            name = name if isinstance(name, str) else None
+            found.append(Component(kind, host, port, private, name, _endpoints(one)))
     return found
+
+
+def _endpoints(listed: dict[str, Any]) -> tuple[str, ...]:
+    offered = listed.get("endpoints")
+    return tuple(one for one in offered if isinstance(one, str)) if isinstance(offered, list) else ()
 
 
 def _assignment(answer: stanzas.Answer) -> Assignment:
@@ -469,7 +498,8 @@ def _assignment(answer: stanzas.Answer) -> Assignment:
     for one in answer.component or []:
         host, port, name = one.get("ip_local"), one.get("port"), one.get("username")
         if isinstance(host, str) and type(port) is int and answer.token:
-            return Assignment(host, port, name if isinstance(name, str) else "", answer.token)
+            name = name if isinstance(name, str) else ""
+            return Assignment(host, port, name, answer.token, _endpoints(one))
     return Assignment()
 
 

@@ -59,6 +59,23 @@ class Unreachable(ClientError):
         super().__init__(f"nobody answers at {where}{reason}: is the {program} running?")
 
 
+class Untrusted(ClientError):
+    """TLS doesn't come about: a certificate that isn't believed, or an end that speaks none.
+
+    Args:
+        program: what was expected there.
+        where: host and port.
+        why: in a few words.
+    """
+
+    def __init__(self, program: str, where: str, why: str) -> None:
+        super().__init__(f"no TLS with the {program} at {where}: {why}")
+
+
+class Insecure(ClientError):
+    """Going on would mean to leave TLS, which is never done unasked."""
+
+
 class NoTracker(ClientError):
     """None of the trackers answers."""
 

@@ -150,7 +150,7 @@ class ManagerSide:
         channel: Channel[ManagerCore] = Channel(self._network, "manager", self._heard)
         self._channel = channel
         try:
-            await channel.open(place, self._core)
+            await channel.open(place, lambda local: self._core(local, channel.certificate))
             logged_in = await channel.answer(self._outcome)
         finally:
             self._outcome = None
@@ -159,9 +159,9 @@ class ManagerSide:
         self._assigned, self._assigned_at = logged_in.assignment, self._network.seconds()
         self._login = replace(self._login, register=False)
 
-    def _core(self, local: tuple[str, int]) -> ManagerCore:
+    def _core(self, local: tuple[str, int], certificate: bytes | None) -> ManagerCore:
         try:
-            return ManagerCore(local, self._login, self._nonce)
+            return ManagerCore(local, self._login, self._nonce, certificate)
         except ScramError as error:
             raise Refused(400, str(error)) from None
 

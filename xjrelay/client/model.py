@@ -99,13 +99,18 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A manager or relay as a tracker lists it (protocol, section 4)."""
+    """A manager or relay as a tracker lists it (protocol, section 4).
+
+    Attributes:
+        endpoints: its further ways in, such as ``tls:relay1.example.org:5223``.
+    """
 
     type: str
     host: str
     port: int
     is_private: bool = False
     name: str | None = None
+    endpoints: tuple[str, ...] = ()
 
 
 # -- events besides Message and Presence -----------------------------------------------------

@@ -22,6 +22,10 @@ class DialError(Exception):
     """A connection could not be made; the text is the network's short reason."""
 
 
+class TLSError(DialError):
+    """A connection was there, and TLS on it was not to be had."""
+
+
 class Connection(Protocol):
     """An open stream."""
 
@@ -42,6 +46,9 @@ class Connection(Protocol):
 
     def local(self) -> tuple[str, int]:
         """Our end's address and port."""
+
+    def certificate(self) -> bytes | None:
+        """What the other end showed and was believed, in DER; None without TLS."""
 
 
 class Receiver(Protocol):
@@ -81,8 +88,11 @@ class Network(Protocol):
     def call_later(self, delay: float, call: Callable[[], object]) -> Cancellable:
         """Call after ``delay`` seconds."""
 
-    def dial(self, host: str, port: int, receiver: Receiver, timeout: float) -> Awaitable[Connection]:
-        """Connect, within ``timeout`` seconds. Fails with :class:`DialError`."""
+    def dial(
+        self, host: str, port: int, receiver: Receiver, timeout: float, tls: bool = False
+    ) -> Awaitable[Connection]:
+        """Connect, within ``timeout`` seconds; with ``tls`` until that is agreed upon and the other
+        end's certificate believed. Fails with :class:`DialError`."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Cancellable:
         """Run in the background. What it raises, except being cancelled, is logged."""

@@ -31,7 +31,7 @@ from xjrelay.client.model import LinkState, Message, Notice, Receipt
 from xjrelay.client.network import Backoff, Cancellable, Network, Promise
 from xjrelay.client.sending import Sending
 from xjrelay.client.stream import Stream
-from xjrelay.client.target import Place
+from xjrelay.client.target import Place, way_in
 
 _COUNTED = (MessageHeard, ErrorHeard, ReceiptHeard, Strange)
 
@@ -44,6 +44,7 @@ class Manager(Protocol):
     """What of the manager's side is needed here."""
 
     username: str
+    place: Place | None
 
     async def assignment(self) -> Assignment:
         """The relay to use and a token for it."""
@@ -155,7 +156,8 @@ class RelaySide:
         assigned = await self._manager.assignment()
         if not assigned.host:
             raise NoRelay("no relay is up: is one running?")
-        place = Place(assigned.host, assigned.port)
+        tls = self._manager.place is not None and self._manager.place.tls
+        place = way_in("relay", assigned.host, assigned.port, assigned.endpoints, tls)
 
         def hello(core: RelayCore) -> None:
             core.open(self._manager.username, assigned.token, self._resource)

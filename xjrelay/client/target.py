@@ -1,42 +1,76 @@
 # SPDX-License-Identifier: MIT
-"""Where the trackers are: ``xj://host:port,host:port``. Imports only the errors."""
+"""Where the trackers are: ``xj://host:port,host:port``, or ``xjs://`` where all is to be TLS.
+
+And where the others are: what a tracker or a manager lists, dialled as safely as it was reached itself.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from xjrelay.client.errors import BadAddress
+from xjrelay.client.errors import BadAddress, Insecure
+from xjrelay.wire import endpoints
+from xjrelay.wire.endpoints import is_loopback
 
 SCHEME = "xj://"
+SECURE_SCHEME = "xjs://"
 DEFAULT_PORT = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A host, by name or address, and a port."""
+    """A host, by name or address, and a port.
+
+    Attributes:
+        tls: whether TLS is spoken there.
+    """
 
     host: str
     port: int
+    tls: bool = False
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def trackers(url: str) -> list[Place]:
-    """The trackers of an ``xj://`` address, in the order they are asked.
+    """The trackers of an ``xj://`` or ``xjs://`` address, in the order they are asked.
 
     Args:
-        url: ``xj://host``, ``xj://host:port``, ``xj://[2001:db8::1]:5000``, or several with commas.
+        url: ``xj://host``, ``xj://host:port``, ``xj://[2001:db8::1]:5000``, or several with commas;
+            ``xjs://`` for TLS.
 
     Raises:
         BadAddress: it is none; the text says what is wrong.
     """
-    if not url.startswith(SCHEME):
-        raise BadAddress(f"an address begins with {SCHEME}, such as xj://127.0.0.1:5000, not {url!r}")
-    return [place(part) for part in url.removeprefix(SCHEME).rstrip("/").split(",")]
+    for scheme, tls in ((SCHEME, False), (SECURE_SCHEME, True)):
+        if url.startswith(scheme):
+            return [place(part, tls) for part in url.removeprefix(scheme).rstrip("/").split(",")]
+    schemes = f"{SCHEME} or {SECURE_SCHEME}"
+    raise BadAddress(f"an address begins with {schemes}, such as xj://127.0.0.1:5000, not {url!r}")
 
 
-def place(text: str) -> Place:
+def way_in(program: str, host: str, port: int, offered: Iterable[str], tls: bool) -> Place:
+    """Where a listed manager or relay is dialled.
+
+    Args:
+        program: which, for the error.
+        host: its ``ip_local``.
+        port: its ``port``.
+        offered: its ``endpoints``.
+        tls: whether who lists it was reached over TLS. Then this is too, or it is on this machine.
+
+    Raises:
+        Insecure: it offers no TLS.
+    """
+    address = endpoints.way_in(host, port, offered, tls)
+    if tls and not address.tls and not is_loopback(address.host):
+        raise Insecure(f"the {program} at {address} offers no TLS, and who told us of it was reached by TLS")
+    return Place(*address)
+
+
+def place(text: str, tls: bool = False) -> Place:
     """One ``host:port``; the port is 5000 when absent.
 
     Raises:
@@ -46,10 +80,10 @@ def place(text: str) -> Place:
     if not host or any(char.isspace() or char in "/@" for char in host):
         raise BadAddress(f"not a host and port: {text!r}")
     if not port:
-        return Place(host, DEFAULT_PORT)
+        return Place(host, DEFAULT_PORT, tls)
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise BadAddress(f"not a port between 1 and 65535: {port!r}")
-    return Place(host, int(port))
+    return Place(host, int(port), tls)
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 from xjrelay.client.channel import Channel
 from xjrelay.client.core import Answered, ComponentsHeard, CoreEvent, Ponged, ProbeCore, TrackerCore
-from xjrelay.client.errors import ClientError, NoTracker, Refused
+from xjrelay.client.errors import ClientError, Insecure, NoTracker, Refused
 from xjrelay.client.model import Component, Components, Event, LinkState, Notice
 from xjrelay.client.network import Network, Promise
-from xjrelay.client.target import Place
+from xjrelay.client.target import Place, way_in
 
 
 class Trackers:
@@ -59,6 +59,7 @@ class Trackers:
 
         Raises:
             NoTracker: none answers, and none ever has.
+            Insecure: we have the list over TLS, and no manager offers any.
         """
         try:
             components = await self.components()
@@ -66,7 +67,16 @@ class Trackers:
             if not self._known:
                 raise
             components = self._known
-        return [Place(one.host, one.port) for one in components if one.type == "manager"]
+        found, insecure = [], None
+        for one in components:
+            if one.type == "manager":
+                try:
+                    found.append(way_in("manager", one.host, one.port, one.endpoints, self._places[0].tls))
+                except Insecure as error:
+                    insecure = error
+        if insecure is not None and not found:
+            raise insecure
+        return found
 
     async def _ask(self, place: Place) -> tuple[Component, ...]:
         answer: Promise[tuple[Component, ...]] = Promise(self._network)

@@ -20,10 +20,13 @@ from typing import Any, TypeVar, cast
 import txaio
 import txaio.tx
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import TimeoutError as OverdueError
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError, TimeoutError
 from twisted.internet.interfaces import (
     IDelayedCall,
+    IHandshakeListener,
+    IProtocolFactory,
     IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorThreads,
@@ -34,12 +37,17 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from xjrelay.client.core import Login
+from xjrelay.client.errors import BadAddress
 from xjrelay.client.model import Contact, Event, Message, Presence, Receipt
-from xjrelay.client.network import Cancellable, Connection, DialError, Receiver
+from xjrelay.client.network import Cancellable, Connection, DialError, Receiver, TLSError
 from xjrelay.client.session import SEND_TIMEOUT, Session, Settings
 from xjrelay.client.target import trackers
+from xjrelay.net.tls import client_tls, failure_reason, is_tls, peer_certificate
+from xjrelay.security.certificates import CertificateError
+from xjrelay.security.tls import ClientTLS
 
 _log = Logger()
 
@@ -58,6 +66,7 @@ def connect(  # noqa: PLR0913  # what an application may choose
     register: bool = False,
     resource: str = "",
     outbox: str | os.PathLike[str] | None = None,
+    authority: str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
     reactor: IClientReactor | None = None,
     rng: random.Random | None = None,
@@ -65,13 +74,15 @@ def connect(  # noqa: PLR0913  # what an application may choose
     """Log in, or register first, and be online.
 
     Args:
-        url: the trackers: ``xj://host:port``, several with commas.
+        url: the trackers: ``xj://host:port``, or ``xjs://host:port`` for TLS; several with commas.
         username: as whom.
         password: kept in memory to log in again; only with ``register`` is it sent, otherwise proven.
         register: make the account.
         resource: the name of this device; the same user and resource logged in twice ends the older.
         outbox: a file that outlives the application: messages without an outcome are sent again from it,
             and what the application was given is not given again. One a user, and one client at a time.
+        authority: who has to have signed the servers' certificates: a PEM file, or the fingerprint of
+            its certificate, ``sha256:...``; the system's authorities when absent.
         settings: what to leave out.
         reactor: the global one when absent.
         rng: jitter and message ids.
@@ -82,7 +93,7 @@ def connect(  # noqa: PLR0913  # what an application may choose
     """
 
     async def connecting() -> Client:
-        network = TwistedNetwork(_reactor_or_global(reactor), rng or random.Random())
+        network = TwistedNetwork(_reactor_or_global(reactor), rng or random.Random(), _trust(authority))
         login = Login(username, password, resource, register)
         session = Session(network, trackers(url), login, settings, outbox)
         await session.start()
@@ -206,13 +217,15 @@ class TwistedNetwork:
     Args:
         reactor: connects and tells the time.
         rng: jitter and message ids.
+        trust: whom to believe where TLS is spoken.
     """
 
-    def __init__(self, reactor: IClientReactor, rng: random.Random) -> None:
+    def __init__(self, reactor: IClientReactor, rng: random.Random, trust: ClientTLS) -> None:
         # Only futures are taken from it, and those need no loop.
         self.txaio: Any = txaio.tx.with_config()
         self.random = rng
         self._reactor = reactor
+        self._trust = trust
 
     def seconds(self) -> float:
         """The reactor's time."""
@@ -226,9 +239,11 @@ class TwistedNetwork:
         """A timer of the reactor."""
         return _Timer(self._reactor.callLater(max(0.0, delay), call))
 
-    def dial(self, host: str, port: int, receiver: Receiver, timeout: float) -> Awaitable[Connection]:
+    def dial(
+        self, host: str, port: int, receiver: Receiver, timeout: float, tls: bool = False
+    ) -> Awaitable[Connection]:
         """Connect; names are resolved by the reactor where it can."""
-        return Deferred.fromCoroutine(self._dial(host, port, receiver, timeout))
+        return Deferred.fromCoroutine(self._dial(host, port, receiver, timeout, tls))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Cancellable:
         """Run in the background."""
@@ -252,15 +267,29 @@ class TwistedNetwork:
         """A line of Twisted's log."""
         _log.info(text, **fields)
 
-    async def _dial(self, host: str, port: int, receiver: Receiver, timeout: float) -> Connection:
-        factory = Factory.forProtocol(lambda: _Stream(receiver))
-        factory.noisy = False
+    async def _dial(
+        self, host: str, port: int, receiver: Receiver, timeout: float, tls: bool
+    ) -> Connection:
+        stream = _Stream(receiver)
+        factory: IProtocolFactory = _Quiet.forProtocol(lambda: stream)
+        if tls:
+            factory = client_tls(self._trust.to(host), factory, self._reactor)
         try:
-            protocol = await self._endpoint(host, port, timeout).connect(factory)
+            await self._endpoint(host, port, timeout).connect(factory)
         except (ConnectError, OSError) as error:
             raise DialError(_reason(error)) from error
-        assert isinstance(protocol, _Stream)
-        return protocol
+        if tls:
+            await self._agreed(stream, timeout)
+        return stream
+
+    async def _agreed(self, stream: _Stream, timeout: float) -> None:
+        try:
+            await stream.agreed.addTimeout(timeout, self._reactor)
+        except OverdueError as error:
+            raise TLSError("no answer in time") from error
+        finally:
+            if stream.is_open and not stream.is_agreed:
+                stream.abort()
 
     def _endpoint(self, host: str, port: int, timeout: float) -> IStreamClientEndpoint:
         if IReactorPluggableNameResolver.providedBy(self._reactor):
@@ -280,19 +309,42 @@ class _Timer:
             self._call.cancel()
 
 
+class _Quiet(Factory):
+    """No line of the log for each connection."""
+
+    noisy = False
+
+
+@implementer(IHandshakeListener)
 class _Stream(Protocol):
-    """A TCP connection as the session's connection."""
+    """A TCP connection, perhaps with TLS on it, as the session's connection.
+
+    Attributes:
+        agreed: with TLS, fires when it is agreed upon; fails with :class:`TLSError`.
+        is_agreed: whether it has.
+        is_open: whether the connection is there.
+    """
 
     transport: Any
 
     def __init__(self, receiver: Receiver) -> None:
+        self.agreed: Deferred[None] = Deferred()
+        self.is_agreed = False
+        self.is_open = False
         self._receiver = receiver
 
     def connectionMade(self) -> None:
         """Without NODELAY two small writes and an answer take 40 ms longer."""
+        self.is_open = True
+        self.is_agreed = not is_tls(self.transport)
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
+
+    def handshakeCompleted(self) -> None:
+        """TLS is agreed upon."""
+        self.is_agreed = True
+        self.agreed.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes arrived."""
@@ -300,6 +352,11 @@ class _Stream(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
+        self.is_open = False
+        if not self.is_agreed:
+            if not self.agreed.called:
+                self.agreed.errback(TLSError(failure_reason(reason)))
+            return
         self._receiver.lost(reason.getErrorMessage().rstrip("."))
 
     def write(self, data: bytes) -> None:
@@ -326,6 +383,17 @@ class _Stream(Protocol):
         """Our end."""
         host = self.transport.getHost()
         return str(getattr(host, "host", "")), int(getattr(host, "port", 0))
+
+    def certificate(self) -> bytes | None:
+        """The other end's."""
+        return peer_certificate(self.transport)
+
+
+def _trust(authority: str | os.PathLike[str] | None) -> ClientTLS:
+    try:
+        return ClientTLS.of(authority)
+    except CertificateError as error:
+        raise BadAddress(str(error)) from error
 
 
 def _reason(error: Exception) -> str:

@@ -18,7 +18,9 @@ kill. The same seed gives the same run.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,10 +29,13 @@ from twisted.internet.defer import Deferred, execute
 
 from xjrelay.client import tx
 from xjrelay.net.context import Context, Limits
+from xjrelay.net.tls import Dialling
 from xjrelay.sandbox.network import Machine, Network
 from xjrelay.sandbox.timeline import Timeline
+from xjrelay.security.folder import Folder
 from xjrelay.security.scram import MIN_ROUNDS
 from xjrelay.security.secret import ClusterSecret
+from xjrelay.security.tls import ClientTLS, ServerTLS
 from xjrelay.security.tokens import Signer
 from xjrelay.servers.listening import Listening
 from xjrelay.servers.manager.service import ManagerService
@@ -54,6 +59,8 @@ class Sandbox(Timeline):
         settings: the relays'.
         limits: of every link.
         lease: seconds the tracker believes a component it doesn't hear.
+        tls: a folder for an authority and certificates, and every link is TLS, the users' too; None
+            for none. OpenSSL looks at the real clock, and certificates are made by it.
 
     Attributes:
         clock: the one clock.
@@ -71,6 +78,7 @@ class Sandbox(Timeline):
         settings: RelaySettings | None = None,
         limits: Limits | None = None,
         lease: float = 30.0,
+        tls: Path | None = None,
     ) -> None:
         self.random = random.Random(seed)
         super().__init__()
@@ -80,6 +88,7 @@ class Sandbox(Timeline):
         self._settings = settings or RelaySettings()
         self._limits = limits or Limits()
         self._lease = lease
+        self._certificates = None if tls is None else Folder(tls)
         self.secret = ClusterSecret(self.random.randbytes(32).hex())
         self._running: dict[str, Service] = {}
         self._make: dict[str, Callable[[], Service]] = {"tracker": self._tracker, "manager": self._manager}
@@ -93,6 +102,12 @@ class Sandbox(Timeline):
         self._signer = Signer([Ed25519PrivateKey.generate()], self.clock.seconds)
 
     # -- programs ----------------------------------------------------------------------------
+
+    @property
+    def authority(self) -> str:
+        """The fingerprint of the authority of a suite with TLS."""
+        assert self._certificates is not None, "this suite has no TLS"
+        return self._certificates.fingerprint()
 
     @property
     def programs(self) -> list[str]:
@@ -150,9 +165,13 @@ class Sandbox(Timeline):
         Args:
             name: the user.
             password: any that is allowed.
-            options: of :func:`xjrelay.client.tx.connect`, such as ``register``.
+            options: of :func:`xjrelay.client.tx.connect`, such as ``register``; ``url`` for another tracker.
         """
         url = f"xj://{self._addresses['tracker']}:{TRACKER_PORT}"
+        if self._certificates is not None:
+            url = url.replace("xj:", "xjs:")
+            options.setdefault("authority", self._certificates.authority_file)
+        url = options.pop("url", url)
         machine: Any = self.machine(f"user {name}")
         return tx.connect(url, name, password, reactor=machine, rng=self.random, **options)
 
@@ -178,10 +197,23 @@ class Sandbox(Timeline):
     # -- how each is made --------------------------------------------------------------------
 
     def _context(self, name: str) -> Context:
-        return Context(self.machine(name), self.random, self._limits)
+        dialling = Dialling()
+        if self._certificates is not None:
+            dialling = Dialling(ClientTLS(self._certificates.authority_file), allow_plaintext=False)
+        return Context(self.machine(name), self.random, self._limits, dialling=dialling)
 
     def _endpoint(self, name: str, port: int) -> str:
-        return f"tcp:{port}:interface={self._addresses[name]}"
+        scheme = "tcp" if self._certificates is None else "tls"
+        return f"{scheme}:{port}:interface={self._addresses[name]}"
+
+    def _tracked(self) -> list[Address]:
+        return [Address(self._addresses["tracker"], TRACKER_PORT, self._certificates is not None)]
+
+    def _tls(self, name: str) -> ServerTLS | None:
+        if self._certificates is None:
+            return None
+        issued = self._certificates.issue(name, [self._addresses[name]], time.time())
+        return ServerTLS(issued.certificate, issued.key)
 
     def _tracker(self) -> TrackerService:
         config = TrackerConfig(
@@ -189,6 +221,7 @@ class Sandbox(Timeline):
             allow_plaintext=True,
             lease=self._lease,
             limits=self._limits,
+            tls=self._tls("tracker"),
         )
         machine = self.machine("tracker")
         return TrackerService(machine, self.random, self.secret, self._tracker_stores, config)
@@ -207,8 +240,9 @@ class Sandbox(Timeline):
             self.machine("manager"),
             manager,
             [self._endpoint("manager", MANAGER_PORT)],
-            [Address(self._addresses["tracker"], TRACKER_PORT)],
+            self._tracked(),
             "manager",
+            tls=self._tls("manager"),
             lease=self._lease,
         )
 
@@ -221,9 +255,9 @@ class Sandbox(Timeline):
             self._settings,
             self.secret,
             f"{number:032x}",
-            [Address(self._addresses["tracker"], TRACKER_PORT)],
+            self._tracked(),
             lease=self._lease,
             random_bytes=self.random.randbytes,
         )
         endpoint = self._endpoint(name, RELAY_PORT)
-        return RelayService(relay, Listening(machine, [endpoint], relay.factory, True))
+        return RelayService(relay, Listening(machine, [endpoint], relay.factory, True, self._tls(name)))

@@ -1,55 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""Certificates: a small authority of one's own, and TLS made of files (protocol, section 9).
+"""Certificates: a small authority of one's own, and what a certificate says (protocol, section 9).
 
 A private deployment needs no more than one authority and a certificate for each program, all
-P-256. A public one gives the files that its ACME client renews. Either way :class:`ServerTLS`
-reads them, and reads them again on demand: links that are open keep what they have, the next
-one gets the new certificate.
-
-Whom a dialler trusts is the system's authorities, one authority in a file, or one known by
-its fingerprint (:class:`ClientTLS`); the name it dialled is checked in every case. A process
-that dials itself knows its own certificate (:class:`OwnTLS`). TLS 1.3 is
-the floor, 1.2 an option; key exchange is by elliptic curves and the ciphers are AES in GCM.
-Time is an argument. Imports nothing of ours.
+P-256. A public one gives the files that its ACME client renews. What TLS makes of either is
+``security.tls``'s. Time is an argument. Imports nothing of ours.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from OpenSSL import SSL, crypto
-from service_identity import VerificationError
-from service_identity.cryptography import extract_patterns
-from service_identity.exceptions import CertificateError as NoNameError
-from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import (
-    AcceptableCiphers,
-    Certificate,
-    CertificateOptions,
-    TLSVersion,
-    optionsForClientTLS,
-    platformTrust,
-)
-from twisted.protocols.tls import TLSMemoryBIOProtocol
-from zope.interface import implementer
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 397
 """The longest that clients at large still accept."""
-
-CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM")
-"""What TLS 1.2 may use where it is allowed; TLS 1.3 chooses among its own."""
 
 _BACKDATED = timedelta(hours=1)  # clocks of small machines are wrong, mostly by less than this
 
@@ -85,7 +59,7 @@ def make_authority(name: str, now: float) -> Pair:
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
-    return Pair(_pem(builder.sign(key, hashes.SHA256())), _key_pem(key))
+    return Pair(to_pem(builder.sign(key, hashes.SHA256())), _key_pem(key))
 
 
 def issue(authority: Pair, names: Sequence[str], now: float, key_pem: bytes | None = None) -> Pair:
@@ -121,13 +95,18 @@ def issue(authority: Pair, names: Sequence[str], now: float, key_pem: bytes | No
         .add_extension(above, critical=False)
     )
     certificate = builder.sign(signing_key, hashes.SHA256())
-    return Pair(_pem(certificate) + authority.certificate, _key_pem(key))
+    return Pair(to_pem(certificate) + authority.certificate, _key_pem(key))
 
 
 def fingerprint(pem: bytes) -> str:
     """``sha256:`` and the hexadecimal SHA-256 of the (first) certificate's DER form."""
     der = x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
     return "sha256:" + hashlib.sha256(der).hexdigest()
+
+
+def is_fingerprint(authority: str | os.PathLike[str]) -> bool:
+    """Whether what a person says of an authority is its fingerprint, not its file."""
+    return isinstance(authority, str) and authority.lower().startswith("sha256:")
 
 
 def names_of(pem: bytes) -> list[str]:
@@ -140,213 +119,15 @@ def names_of(pem: bytes) -> list[str]:
     return [str(one.value) for one in said if isinstance(one, x509.DNSName | x509.IPAddress)]
 
 
-def vouch(certificate: bytes | None, hosts: Sequence[str]) -> str | None:
-    """Why a component's certificate doesn't do for the hosts it says it is at; None when it does.
-
-    Args:
-        certificate: what it showed, its chain checked already, in DER; None when it showed none.
-        hosts: host names and addresses, all of which it has to be for.
-    """
-    if certificate is None:
-        return "a component has to show a certificate here"
-    patterns = extract_patterns(x509.load_der_x509_certificate(certificate))
-    for host in hosts:
-        try:
-            verify_service_identity(patterns, [_wanted(host)], [])
-        except (VerificationError, NoNameError, ValueError):
-            return "its certificate is not for the host it says it is at"
-    return None
+def spelled(host: str) -> str:
+    """A host name or address as a certificate has it."""
+    return str(_alternative(host).value)
 
 
 def days_left(pem: bytes, now: float) -> float:
     """Days until the (first) certificate ends; below zero when it has."""
     end = x509.load_pem_x509_certificate(pem).not_valid_after_utc
     return (end - datetime.fromtimestamp(now, UTC)).total_seconds() / 86400
-
-
-@implementer(IOpenSSLServerConnectionCreator)
-class ServerTLS:
-    """A listener's TLS, from two files that may change.
-
-    Args:
-        certificate: PEM file, the chain after the certificate.
-        key: PEM file; may be the same one.
-        allow_tls12: accept TLS 1.2 as well.
-        clients: PEM file of the authority of those who may show a certificate of their own;
-            None to ask nobody for one. Who shows none is let in either way, and who shows a wrong
-            one is not.
-
-    Raises:
-        CertificateError: from the constructor and :meth:`reload`; after a failed reload the
-            former certificate stays in use.
-    """
-
-    def __init__(
-        self, certificate: Path, key: Path, allow_tls12: bool = False, clients: Path | None = None
-    ) -> None:
-        self._certificate = certificate
-        self._key = key
-        self._clients = clients
-        self._minimum = TLSVersion.TLSv1_2 if allow_tls12 else TLSVersion.TLSv1_3
-        self.reload()
-
-    def reload(self) -> None:
-        """Read the files again, for the connections to come."""
-        pem = _read(self._certificate)
-        options = _shown(self._certificate, self._key)
-        if self._clients is not None:
-            options["trustRoot"] = Certificate.loadPEM(_checked(self._clients))
-        made = CertificateOptions(
-            raiseMinimumTo=self._minimum, acceptableCiphers=CIPHERS, requireCertificate=False, **options
-        )
-        context = made.getContext()
-        context.set_session_id(b"xjrelay")  # OpenSSL resumes no session of a client it knows without
-        self._context = context
-        self.pem = pem
-
-    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """A connection with the certificate of now."""
-        return SSL.Connection(self._context, None)
-
-
-class ClientTLS:
-    """A dialler's TLS: whom it trusts.
-
-    Args:
-        authority: PEM file of the authority; None for the system's.
-        pinned: an authority's :func:`fingerprint` instead of a file.
-        allow_tls12: accept TLS 1.2 as well.
-        shown: our own certificate and key, for a server that asks for one; None to show none.
-
-    Raises:
-        CertificateError: a file can't be read, or the fingerprint is none.
-    """
-
-    def __init__(
-        self,
-        authority: Path | None = None,
-        pinned: str | None = None,
-        allow_tls12: bool = False,
-        shown: tuple[Path, Path] | None = None,
-    ) -> None:
-        self._minimum = TLSVersion.TLSv1_2 if allow_tls12 else TLSVersion.TLSv1_3
-        self._pinned = None if pinned is None else _parse_fingerprint(pinned)
-        self._authority = authority
-        self._own = shown
-        self.reload()
-
-    def reload(self) -> None:
-        """Read the files again, for the connections to come."""
-        root = None if self._authority is None else Certificate.loadPEM(_checked(self._authority))
-        self._shown = {} if self._own is None else _shown(*self._own)
-        self._root = root
-
-    def to(self, host: str) -> IOpenSSLClientConnectionCreator:
-        """What a connection to ``host`` is made with; the name is checked against it."""
-        options: dict[str, Any] = {**self._shown, "raiseMinimumTo": self._minimum, "acceptableCiphers": CIPHERS}
-        if self._pinned is not None:
-            context = CertificateOptions(**options).getContext()
-            return _PinnedConnections(context, host, self._pinned)
-        return optionsForClientTLS(host, self._root or platformTrust(), extraCertificateOptions=options)
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-class _PinnedConnections:
-    """Connections that trust the one authority with a fingerprint, shown by the server itself.
-
-    OpenSSL verifies the signatures down from whatever heads the chain; with no authority of
-    its own it asks, once, whether to accept that head. The answer is the fingerprint.
-    """
-
-    def __init__(self, context: SSL.Context, host: str, pinned: bytes) -> None:
-        self._context = context
-        self._host = host
-        self._pinned = pinned
-
-    def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """A connection that checks chain, fingerprint and name."""
-        connection = SSL.Connection(self._context, None)
-        if not _is_address(self._host):
-            connection.set_tlsext_host_name(self._host.encode("idna"))
-        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
-        return connection
-
-    def _verify(
-        self, connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int
-    ) -> bool:
-        if not ok and not (error in _SELF_SIGNED and self._is_pinned(certificate)):
-            return False
-        if depth > 0:
-            return True
-        try:
-            patterns = extract_patterns(certificate.to_cryptography())
-            verify_service_identity(patterns, [_wanted(self._host)], [])
-        except (VerificationError, NoNameError):
-            return False
-        return True
-
-    def _is_pinned(self, certificate: crypto.X509) -> bool:
-        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-        return hashlib.sha256(der).digest() == self._pinned
-
-
-_SELF_SIGNED = (18, 19)  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, ..._SELF_SIGNED_CERT_IN_CHAIN
-
-
-class OwnTLS:
-    """Dials this very process: believes its certificate, whatever it is dialled as.
-
-    Args:
-        server: what this process shows.
-    """
-
-    def __init__(self, server: ServerTLS) -> None:
-        self._server = server
-
-    def to(self, host: str) -> IOpenSSLClientConnectionCreator:
-        """What a connection is made with; the host doesn't matter."""
-        return _OwnConnections(self._server)
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-class _OwnConnections:
-    """Connections that trust one certificate and no authority."""
-
-    def __init__(self, server: ServerTLS) -> None:
-        self._server = server
-
-    def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """A connection that compares the certificate."""
-        minimum = TLSVersion.TLSv1_3
-        context = CertificateOptions(raiseMinimumTo=minimum, acceptableCiphers=CIPHERS).getContext()
-        connection = SSL.Connection(context, None)
-        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
-        return connection
-
-    def _verify(
-        self, connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int
-    ) -> bool:
-        own = x509.load_pem_x509_certificate(self._server.pem)
-        return depth > 0 or certificate.to_cryptography() == own
-
-
-def _wanted(host: str) -> DNS_ID | IPAddress_ID:
-    return IPAddress_ID(host) if _is_address(host) else DNS_ID(host)
-
-
-def _shown(certificate: Path, key: Path) -> dict[str, Any]:
-    """The options of a context that shows a certificate.
-
-    Raises:
-        CertificateError: the files can't be read, or don't belong together.
-    """
-    chain = _chain(certificate, _read(certificate))
-    options: dict[str, Any] = {"privateKey": _load_key(key), "certificate": chain[0], "extraCertChain": chain[1:]}
-    try:
-        CertificateOptions(**options).getContext().check_privatekey()
-    except SSL.Error as error:
-        raise CertificateError(f"{key} is not the key of {certificate}") from error
-    return options
 
 
 def _key_of(pem: bytes) -> ec.EllipticCurvePrivateKey:
@@ -379,13 +160,14 @@ def _usage(**granted: bool) -> x509.KeyUsage:
     return x509.KeyUsage(**{name: granted.get(name, False) for name in every.split()})
 
 
-def _alternative(name: str) -> x509.GeneralName:
-    if _is_address(name):
+def _alternative(name: str) -> x509.IPAddress | x509.DNSName:
+    if is_address(name):
         return x509.IPAddress(ipaddress.ip_address(name))
     return x509.DNSName(name.encode("idna").decode("ascii"))
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address rather than a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -393,7 +175,8 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
+def to_pem(certificate: x509.Certificate) -> bytes:
+    """A certificate as files have it."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
@@ -403,40 +186,13 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _parse_fingerprint(text: str) -> bytes:
-    algorithm, _, digits = text.partition(":")
-    try:
-        digest = bytes.fromhex(digits)
-    except ValueError:
-        digest = b""
-    if algorithm.lower() != "sha256" or len(digest) != 32:
-        raise CertificateError("a fingerprint is sha256: and 64 hexadecimal digits")
-    return digest
+def read_pem(path: Path) -> bytes:
+    """A file's content.
 
-
-def _read(path: Path) -> bytes:
+    Raises:
+        CertificateError: it can't be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:
         raise CertificateError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _checked(path: Path) -> bytes:
-    pem = _read(path)
-    _chain(path, pem)
-    return pem
-
-
-def _chain(path: Path, pem: bytes) -> list[crypto.X509]:
-    try:
-        certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
-        raise CertificateError(f"{path} holds no certificate in PEM") from error
-    return [crypto.X509.from_cryptography(certificate) for certificate in certificates]
-
-
-def _load_key(path: Path) -> crypto.PKey:
-    try:
-        return crypto.load_privatekey(crypto.FILETYPE_PEM, _read(path), passphrase=b"")
-    except crypto.Error as error:
-        raise CertificateError(f"{path} holds no private key in PEM without a passphrase") from error

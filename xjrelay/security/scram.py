@@ -261,6 +261,8 @@ class ScramServer:
         """
         if mechanism not in self._mechanisms:
             raise ScramError(f"the mechanism is {' or '.join(self._mechanisms)}")
+        if len(self._mechanisms) > 1 and client_first.startswith("y"):
+            raise ScramError("somebody between us hides that this server knows channel binding")
         if (mechanism == PLUS) != client_first.startswith("p="):
             raise ScramError("the first SCRAM step is not its mechanism's")
         if self._username is not None and username_of(client_first) != self._username:

@@ -21,7 +21,8 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IReacto
 from twisted.logger import Logger
 
 from xjrelay.net.tls import Dialling, Trust, Vouch
-from xjrelay.security.certificates import CertificateError, ClientTLS, OwnTLS, ServerTLS, days_left, vouch
+from xjrelay.security.certificates import CertificateError, days_left, is_fingerprint
+from xjrelay.security.tls import ClientTLS, OwnTLS, ServerTLS, vouch
 from xjrelay.servers.startup import Options, Program, StartupError
 from xjrelay.wire.endpoints import is_loopback
 
@@ -47,17 +48,17 @@ class LinkSecurity:
 
     def __init__(self, options: Options) -> None:
         files = _files(options)
-        authority, pinned = _authority(options["tls-authority"])
+        authority = options["tls-authority"]
         old = options["allow-tls12"]
         required = options["tls-require-client-certificate"]
         _refuse_plain(options)
-        if required and (authority is None or files is None):
+        if required and (files is None or authority is None or is_fingerprint(authority)):
             needed = "--tls-certificate, --tls-key and --tls-authority FILE"
             raise StartupError(f"--tls-require-client-certificate needs {needed}")
-        clients = authority if required else None
+        clients = Path(authority).expanduser() if required else None
         self.server = None if files is None else ServerTLS(*files, allow_tls12=old, clients=clients)
         self.vouch: Vouch | None = vouch if required else None
-        self._client = ClientTLS(authority, pinned, old, files)
+        self._client = ClientTLS.of(authority, old, files)
         near: Mapping[str, str] = options.get("near", {})
         trust: Trust = self._client
         if near and self.server is not None:
@@ -144,8 +145,3 @@ def _files(options: Options) -> tuple[Path, Path] | None:
         raise StartupError("--tls-key needs --tls-certificate")
     return certificate, key or certificate
 
-
-def _authority(said: str | None) -> tuple[Path | None, str | None]:
-    if said is None:
-        return None, None
-    return (None, said) if said.startswith("sha256:") else (Path(said).expanduser(), None)
