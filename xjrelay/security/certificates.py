@@ -120,7 +120,13 @@ def names_of(pem: bytes) -> list[str]:
 
 
 def spelled(host: str) -> str:
-    """A host name or address as a certificate has it."""
+    """A host name or address as a certificate has it.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not host or any(char.isspace() for char in host):
+        raise ValueError("not a host name")
     return str(_alternative(host).value)
 
 

@@ -87,6 +87,10 @@ class Folder:
             _write(self.authority_file, made.certificate)
         return Pair(read_pem(self.authority_file), _read_key(self._authority_key))
 
+    def names(self) -> list[str]:
+        """The components there are."""
+        return sorted(path.parent.name for path in self.path.glob("*/certificate.pem"))
+
     def fingerprint(self) -> str:
         """The authority's, for clients that would rather have a line than a file."""
         return fingerprint(read_pem(self.authority_file))
@@ -109,22 +113,21 @@ class Folder:
         certificate, key = self.path / name / "certificate.pem", self.path / name / "key.pem"
         before = read_pem(certificate) if certificate.exists() else None
         had = names_of(before) if before is not None else []
-        wanted = list(hosts) or had or [name]
-        same = had == [spelled(host) for host in wanted]
-        if before is not None and not renew and same and days_left(before, now) > RENEW_DAYS:
+        wanted = [_spelled(host) for host in hosts] or had or [_spelled(name)]
+        if before is not None and not renew and had == wanted and days_left(before, now) > RENEW_DAYS:
             return Issued(name, certificate, key, had, days_left(before, now), "kept")
-        made = _issue(authority, wanted, now, _read_key(key) if key.exists() else None)
+        made = issue(authority, wanted, now, _read_key(key) if key.exists() else None)
         _keep_key(key, made.key)
         _write(certificate, made.certificate)
         days = days_left(made.certificate, now)
         return Issued(name, certificate, key, wanted, days, "made" if before is None else "renewed")
 
 
-def _issue(authority: Pair, hosts: Sequence[str], now: float, key: bytes | None) -> Pair:
+def _spelled(host: str) -> str:
     try:
-        return issue(authority, hosts, now, key)
-    except (ValueError, UnicodeError) as error:
-        raise CertificateError(f"no certificate can be made for {', '.join(hosts)}: {error}") from error
+        return spelled(host)
+    except ValueError as error:
+        raise CertificateError(f"no certificate can be made for {host!r}: {error}") from error
 
 
 def _keep_key(path: Path, key: bytes) -> None:

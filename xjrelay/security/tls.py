@@ -80,14 +80,15 @@ class ServerTLS:
     def reload(self) -> None:
         """Read the files again, for the connections to come."""
         pem = read_pem(self._certificate)
-        options = _shown(self._certificate, self._key)
-        if self._clients is not None:
-            options["trustRoot"] = Certificate.loadPEM(_checked(self._clients))
-        made = CertificateOptions(
-            raiseMinimumTo=self._minimum, acceptableCiphers=CIPHERS, requireCertificate=False, **options
-        )
+        shown = _shown(self._certificate, self._key)
+        made = CertificateOptions(raiseMinimumTo=self._minimum, acceptableCiphers=CIPHERS, **shown)
         context = made.getContext()
-        context.set_session_id(b"xjrelay")  # OpenSSL resumes no session of a client it knows without
+        if self._clients is not None:
+            authority = Certificate.loadPEM(_checked(self._clients)).original
+            context.get_cert_store().add_cert(authority)
+            context.add_client_ca(authority)
+            context.set_verify(SSL.VERIFY_PEER)
+            context.set_session_id(b"xjrelay")  # without one OpenSSL resumes no client that it knows
         self._context = context
         self.pem = pem
 
