@@ -110,11 +110,13 @@ def forwardable(frame: bytes, value: dict[str, Any]) -> bytes:
 def _may_repeat(frame: bytes, keys: int) -> bool:
     """False when the object surely has no key twice.
 
-    Every key is followed by ``":``, unless white space stands between. Without such white
-    space the pattern's count is the number of the object's keys, repeated ones included, plus
-    what nested objects and texts add; if that is no more than the keys the parser kept, none
-    was repeated.
+    Every key is followed by a colon, so an object with as many colons as the parser kept keys
+    has none twice. Where there are more, texts or nested objects hold some. Then the colons
+    straight after a quote are counted, provided that none stands after white space: they are the
+    keys, repeated ones included, plus what nested objects and texts add.
     """
+    if frame.count(b":") == keys:
+        return False
     return frame.count(b'":') != keys or any(space in frame for space in _SPACE_BEFORE_COLON)
 
 
