@@ -7,7 +7,7 @@ carry a message one at a time. A plain TCP socket with an empty buffer almost al
 bytes at once; what it doesn't take goes the transport's own way, and order is kept because that
 way is taken whenever anything waits there.
 
-This is the one place that looks at a transport's inside; ``tests/net/test_direct.py`` fails when
+This is the one place that looks at a transport's inside; ``tests/system/test_direct.py`` fails when
 Twisted changes it.
 """
 
