@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.defer import Deferred
 
 from xjrelay.domain.accounts import Invitation
+from xjrelay.domain.peers import Known
 from xjrelay.domain.roster import Decision, Pair, Row
 
 
@@ -334,4 +335,85 @@ class TrackerStores:
     """What a tracker is given at its start."""
 
     directory: DirectoryStore
+    close: Callable[[], Deferred[None]]
+
+
+class OutboxFull(StoreError):
+    """Too many messages wait for that peer already."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMessage:
+    """One text between us and a peer.
+
+    Args:
+        peer_id: the other one.
+        message_id: unique with that peer, in its direction.
+        text: what was said.
+        at: when, milliseconds.
+        incoming: whether we heard it; else we said it.
+        broadcast: whether it was for all.
+        state: ``waiting`` until it has gone, then ``sent`` (nobody will tell more) or ``delivered`` (it is
+            on the other one's disk); ``received`` for what we heard.
+        number: rises in the order of the store; 0 for one that is not in it yet.
+    """
+
+    peer_id: str
+    message_id: str
+    text: str = field(repr=False)
+    at: int
+    incoming: bool = False
+    broadcast: bool = False
+    state: str = "waiting"
+    number: int = 0
+
+
+class PeerStore(Protocol):
+    """What a peer remembers: whom it knows, what waits for them, what was said."""
+
+    def peers(self) -> Deferred[list[Known]]:
+        """Everybody we have met, by id."""
+
+    def keep(self, peer: Known) -> Deferred[None]:
+        """Write somebody, new or over the row there was."""
+
+    def forget(self, peer_id: str) -> Deferred[None]:
+        """Remove somebody, and all that was said."""
+
+    def say(self, message: PeerMessage) -> Deferred[PeerMessage]:
+        """Put a message into the outbox; fires with it numbered, fails with :class:`OutboxFull`."""
+
+    def hear(self, message: PeerMessage) -> Deferred[PeerMessage | None]:
+        """Keep what was heard; fires with it numbered, or with None where that id was heard before."""
+
+    def waiting(self, peer_id: str, after: int, most: int) -> Deferred[list[PeerMessage]]:
+        """What waits for a peer, in order.
+
+        Args:
+            peer_id: whom.
+            after: only those with a higher number.
+            most: so many at most.
+        """
+
+    def settle(self, peer_id: str, message_ids: Sequence[str], state: str) -> Deferred[list[str]]:
+        """Messages that waited have gone; fires with the ids of those that had waited.
+
+        Args:
+            peer_id: to whom.
+            message_ids: which.
+            state: ``sent`` or ``delivered``; ``waiting`` for one that was ``sent`` and didn't go.
+        """
+
+    def history(self, peer_id: str, before: int | None, most: int) -> Deferred[list[PeerMessage]]:
+        """What was said with a peer, oldest first: the last ones, or the last before a number."""
+
+    def last(self) -> Deferred[dict[str, PeerMessage]]:
+        """The last message with each peer."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStores:
+    """What a peer is given at its start."""
+
+    peers: PeerStore
     close: Callable[[], Deferred[None]]
