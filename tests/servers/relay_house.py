@@ -30,7 +30,7 @@ from xjrelay.servers.relay.service import Relay
 from xjrelay.servers.relay.switch import RelaySettings
 from xjrelay.servers.tracker.protocol import TrackerFactory
 from xjrelay.servers.tracker.rendezvous import Rendezvous
-from xjrelay.storage.interfaces import Account, AccountExists, Credentials, Profile
+from xjrelay.storage.interfaces import Account, AccountExists, Credentials, Mail, Profile
 from xjrelay.storage.memory import MemoryDirectory, memory_manager_stores
 from xjrelay.wire import address
 from xjrelay.wire.endpoints import Address
@@ -224,6 +224,20 @@ class House:
         [welcome] = line.take()
         assert welcome["message"] == "hello!", welcome
         return line
+
+    def mailbox(self, username: str) -> list[str]:
+        """The bodies of what is kept for a user."""
+        return [json.loads(row.frame)["body"] for row in self._rows(username)]
+
+    def empty(self, username: str) -> None:
+        """Nothing is kept for a user any more."""
+        key = address.key(username)
+        self.stores.mailbox.taken((key, row.row) for row in self._rows(username))
+
+    def _rows(self, username: str) -> list[Mail]:
+        found: list[Mail] = []
+        self.stores.mailbox.mail(address.key(username), "", 0, 1000).addCallback(found.extend)
+        return found
 
     # -- time --------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ HELD: dict[Phase, set[Kind]] = {
     Phase.RELAY_HELLO: {Kind.USER_HELLO, Kind.COMPONENT_HELLO},
     Phase.RELAY_USER: {Kind.MESSAGE},
     Phase.MANAGER_USER: {Kind.IQ, Kind.PRESENCE},
-    Phase.MANAGER_RELAY: {Kind.NCIR, Kind.ECIR},
+    Phase.MANAGER_RELAY: {Kind.NCIR, Kind.ECIR, Kind.TAKEN},
     Phase.MESH_WELCOME: {Kind.MESH_WELCOME},
     Phase.MESH_OPEN: {Kind.MESSAGE, Kind.NEW_USER, Kind.END_USER, Kind.ACTIVITY},
 }
@@ -140,6 +140,12 @@ class EveryLink(SynchronousTestCase):
                 notice = {"message": kind, "username_relay": other, "username": "Esa", "session": 1}
                 self.assertRefused(line, notice, 403)
         self.assertEqual(self.house.manager.relays.count("relay1"), count)
+
+    def test_a_relay_takes_mail_of_its_own_users_only(self) -> None:
+        line = self.proved(MANAGER, MANAGER_PORT, relay_id="9" * 32, port=5009)
+        line.take()
+        for other in ("Esa", "Gita", "nobody"):
+            self.assertRefused(line, {"message": "taken", "username": other, "rows": [1]}, 403)
 
     def test_a_relay_speaks_for_users_it_announced(self) -> None:
         line = self.mesh("Hadi")

@@ -99,21 +99,28 @@ class ReceiptTests(Delivery):
         fajar.say(ack(2))
         self.assertEqual((outcomes(esa), outcomes(gita)), ([], []))
 
-    def test_a_full_queue_fails_with_503(self) -> None:
-        esa, _ = self.acked(self.one, "Esa")
+    def test_a_full_queue_is_handed_over_and_its_session_ends(self) -> None:
         for relay in (self.one, self.two):
+            esa, _ = self.acked(self.one, "Esa")
             fajar, _ = self.acked(relay, "Fajar")
             esa.say(*(message("Fajar", str(number), id=str(number)) for number in range(7)))
-            self.assertEqual(outcomes(esa), [receipt("Esa", "failed", "5", "6", code=503)])
-            self.assertEqual(len(bodies(fajar)), 5)
-            fajar.say(ack(5))
-            outcomes(esa)
+            self.assertCountEqual(
+                outcomes(esa),
+                [
+                    receipt("Esa", "failed", "5", "6", code=503),
+                    receipt("Esa", "stored", "0", "1", "2", "3", "4"),
+                ],
+            )
+            told = [frame["code"] for frame in fajar.take() if "error" in frame]
+            self.assertEqual((told, fajar.ended), ([503], True))
+            self.assertEqual(self.house.mailbox("Fajar"), ["0", "1", "2", "3", "4"])
+            self.house.empty("Fajar")
 
     def test_a_full_queue_is_told_to_a_sender_without_acknowledgement_too(self) -> None:
         gita = self.house.joined(self.one, "Gita")
         self.acked(self.one, "Fajar")
         gita.say(*(message("Fajar", str(number)) for number in range(6)))
-        self.assertEqual([(frame["from"], frame["code"]) for frame in gita.take()], [("relay", 503)])
+        self.assertEqual([(frame["from"], frame["code"]) for frame in gita.take()], [("relay", 503)] * 6)
 
     def test_what_is_in_flight_on_a_lost_mesh_link_fails_with_503(self) -> None:
         esa, _ = self.acked(self.one, "Esa")
@@ -256,7 +263,7 @@ class ResumeTests(Delivery):
         [welcome] = self.resume(ONE, "Fajar", key, 0).take()
         self.assertTrue(welcome["resumed"])
 
-    def test_what_is_never_resumed_fails_and_the_session_is_gone_everywhere(self) -> None:
+    def test_what_is_never_resumed_is_stored_and_the_session_is_gone_everywhere(self) -> None:
         esa, _ = self.acked(self.two, "Esa")
         gita = self.house.joined(self.one, "Gita")
         fajar, key = self.acked(self.one, "Fajar")
@@ -269,7 +276,8 @@ class ResumeTests(Delivery):
         self.house.wait(2.0)
         told = outcomes(esa)
         self.assertEqual(told[0]["code"], 404)  # the one without an id, as R20 has it
-        self.assertEqual(told[1], receipt("Esa", "failed", "1", code=503))
+        self.assertEqual(told[1], receipt("Esa", "stored", "1"))
+        self.assertEqual(self.house.mailbox("Fajar"), ["1"])
         self.assertEqual([frame["code"] for frame in outcomes(gita)], [503])
         self.assertEqual(self.house.manager.relays.count("relay1"), 1)
         [answer] = self.resume(ONE, "Fajar", key, 0).take()
@@ -280,10 +288,11 @@ class ResumeTests(Delivery):
         fajar, _ = self.acked(self.one, "Fajar")
         fajar.vanish()
         esa.say(message("Fajar", "1", id="1"))
-        here = self.house.joined(self.two, "Fajar")
-        self.assertEqual(outcomes(esa), [receipt("Esa", "failed", "1", code=503)])
-        esa.say(message("Fajar", "1", id="1"))
+        here = self.house.user(self.two, "Fajar")
+        self.assertEqual(outcomes(esa), [receipt("Esa", "stored", "1")])
         self.assertEqual(bodies(here), ["1"])
+        esa.say(message("Fajar", "2", id="2"))
+        self.assertEqual(bodies(here), ["2"])
 
     def test_many_waiting_sessions_and_their_timers_leave_nothing(self) -> None:
         for number in range(20):
@@ -302,7 +311,7 @@ class ResumeTests(Delivery):
         done: list[None] = []
         self.one.stop().addCallback(done.append)
         self.house.wait(3.0)
-        self.assertEqual(outcomes(esa), [receipt("Esa", "failed", "1", "2", code=503)])
+        self.assertEqual(outcomes(esa), [receipt("Esa", "stored", "1", "2")])
         self.assertEqual([frame["code"] for frame in outcomes(fajar) if "error" in frame], [503])
         self.assertEqual((done, fajar.ended), ([None], True))
 

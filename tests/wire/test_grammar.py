@@ -24,7 +24,7 @@ ONLY_IN: dict[Kind, set[Phase]] = {
     Kind.REPORTED: {Phase.MANAGER_RELAY},
     Kind.MAIL: {Phase.AT_MANAGER_RELAY},
     Kind.TAKEN: {Phase.MANAGER_RELAY},
-    Kind.GONE: {Phase.AT_MANAGER_RELAY},
+    Kind.GIVEN_UP: {Phase.AT_MANAGER_RELAY},
     Kind.DRAIN: {Phase.MANAGER_RELAY, Phase.AT_MANAGER_RELAY},
     Kind.GET_RELAY: {Phase.MANAGER_USER},
     Kind.IQ: {Phase.MANAGER_USER, Phase.AT_MANAGER_USER},

@@ -37,6 +37,8 @@ class Owing(Enum):
     """What became of a frame that was to be owed."""
 
     OWED = "owed"
+    HELD = "held"
+    """It is owed, and not to be sent before :meth:`Delivery.release`."""
     FULL = "full"
 
 
@@ -57,6 +59,9 @@ class Resumed(NamedTuple, Generic[Origin]):
 class Delivery(Generic[Origin]):
     """Both counters of one acknowledged session, and what it has not acknowledged (section 8).
 
+    From :meth:`hold` to :meth:`release` live messages are kept behind the mailbox, and not counted as
+    sent.
+
     A *message* is refused as :attr:`Owing.FULL` at the bounds. Our own frames (outcomes for what
     the session itself sent: origin None) may fill the queue to twice the bounds, because a slow
     recipient of messages must still learn its outcomes; at that point the session reads nothing
@@ -71,6 +76,7 @@ class Delivery(Generic[Origin]):
         self._max_count = max_count
         self._max_bytes = max_bytes
         self._owed: deque[Owed[Origin]] = deque()
+        self._held: deque[Owed[Origin]] | None = None
         self._bytes = 0
         self._acknowledged = 0
         self._received = 0
@@ -95,6 +101,21 @@ class Delivery(Generic[Origin]):
         """How many messages the session sent: the relay's own `h`."""
         return self._received
 
+    @property
+    def holding(self) -> bool:
+        """Whether live messages are held."""
+        return self._held is not None
+
+    def hold(self) -> None:
+        """The session has just opened: live messages wait behind its mailbox."""
+        self._held = deque()
+
+    def release(self) -> list[bytes]:
+        """The mailbox is out: the frames that were held, to be sent now."""
+        held, self._held = self._held or (), None
+        self._owed.extend(held)
+        return [owed.frame for owed in held]
+
     def owe(self, frame: bytes, origin: Origin | None = None) -> Owing:
         """A frame is to be sent; it is owed until it is acknowledged.
 
@@ -103,14 +124,25 @@ class Delivery(Generic[Origin]):
             origin: what :meth:`acknowledge` gives back when it is settled; None for our own.
 
         Returns:
-            ``FULL`` when it is not to be sent, and nothing has changed.
+            ``FULL`` when it is not to be sent, and nothing has changed; ``HELD`` when it is to be
+            sent later, by :meth:`release`.
         """
-        room = 2 if origin is None else 1
-        if len(self._owed) >= room * self._max_count or self._bytes >= room * self._max_bytes:
+        room, held = (2 if origin is None else 1), self._held
+        count = len(self._owed) if held is None else len(self._owed) + len(held)
+        if count >= room * self._max_count or self._bytes >= room * self._max_bytes:
             return Owing.FULL
+        self._bytes += len(frame)
+        if held is not None and origin is not None:
+            held.append(Owed(frame, origin))
+            return Owing.HELD
+        self._owed.append(Owed(frame, origin))
+        return Owing.OWED
+
+    def owe_mail(self, frame: bytes, origin: Origin) -> None:
+        """A message out of the mailbox is sent, before anything held; what comes of it at a time is bounded
+        by whoever hands it out."""
         self._owed.append(Owed(frame, origin))
         self._bytes += len(frame)
-        return Owing.OWED
 
     def acknowledge(self, h: int) -> list[Origin]:
         """The session has the first `h` frames; returns the origins settled, oldest first.
@@ -145,9 +177,11 @@ class Delivery(Generic[Origin]):
     def expire(self) -> list[Owed[Origin]]:
         """The session is over: gives up, in order, whatever it never acknowledged."""
         left = list(self._owed)
-        self._owed.clear()
-        self._bytes = 0
         self._acknowledged += len(left)
+        left += self._held or ()
+        self._owed.clear()
+        self._held = None
+        self._bytes = 0
         return left
 
     def receive(self) -> None:

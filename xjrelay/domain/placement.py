@@ -12,6 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import ceil
+
+TOLERANCE = 1.1
+"""How far above an even share a relay may be, before some of its users are sent elsewhere."""
 
 Device = tuple[str, str]
 """An account's key and a resource."""
@@ -21,6 +25,7 @@ Device = tuple[str, str]
 class _Relay:
     sessions: dict[Device, int] = field(default_factory=dict)
     awaited: dict[Device, float] = field(default_factory=dict)  # in order of their deadlines
+    is_closed: bool = False
 
 
 class Placement:
@@ -47,6 +52,27 @@ class Placement:
             for device in relay.awaited:
                 if self._awaited_at.get(device) == name:
                     del self._awaited_at[device]
+
+    def close(self, name: str) -> None:
+        """A relay takes no more users; those it has it keeps for now."""
+        relay = self._relays.get(name)
+        if relay is not None:
+            relay.is_closed = True
+            for device in list(relay.awaited):
+                self._arrived(device)
+
+    def surplus(self, now: float) -> dict[str, int]:
+        """For each relay that is well above an even share, how many users it has too many.
+
+        Well above is over :data:`TOLERANCE`, and a whole user at least. Relays that take none don't count.
+        """
+        loads = {name: self.load(name, now) for name, relay in self._relays.items() if not relay.is_closed}
+        even = sum(loads.values()) / len(loads) if loads else 0.0
+        return {
+            name: load - ceil(even)
+            for name, load in loads.items()
+            if load > even * TOLERANCE and load > ceil(even)
+        }
 
     def connected(self, name: str, key: str, resource: str, session: int) -> None:
         """A relay reports a user (``ncir``); an older session than the known one changes nothing."""
@@ -76,9 +102,10 @@ class Placement:
         """
         device = (key, resource)
         self._arrived(device)
-        if not self._relays:
+        names = [name for name, relay in self._relays.items() if not relay.is_closed]
+        if not names:
             return None
-        name = min(self._relays, key=lambda name: (self.load(name, now), _natural(name)))
+        name = min(names, key=lambda name: (self.load(name, now), _natural(name)))
         self._relays[name].awaited[device] = now + self._timeout
         self._awaited_at[device] = name
         return name

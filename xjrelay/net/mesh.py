@@ -199,6 +199,21 @@ class Mesh(Generic[LinkType]):
             self._activate(pair, self._best(pair, pair.held).link if pair.held else None)
         self._dial(pair)
 
+    def active_places(self) -> list[tuple[str, Address]]:
+        """Name and place of each relay that there is a link with."""
+        return [(name, self._pairs[name].address) for name in self.linked()]
+
+    def suspend(self, name: str) -> None:
+        """Have no link with a relay until :meth:`restore`; those there are end."""
+        pair = self._pairs.get(name)
+        if pair is not None:
+            self._abandon(pair, CloseReason.CONFLICT)
+
+    def restore(self, name: str) -> None:
+        """Have links with it again, and dial it where it was known."""
+        if name in self._pairs:
+            self._dial(self._pairs[name])
+
     def drop_all(self, reason: CloseReason) -> None:
         """Forget every relay and close every link, to begin anew under another name."""
         for pair in list(self._pairs.values()):

@@ -191,6 +191,16 @@ class Link(Protocol):
             self.flush()
         return self.close_reason is None
 
+    @property
+    def is_congested(self) -> bool:
+        """Whether the transport has more than it can send: a bulk of frames had better wait."""
+        return self._full
+
+    def allow(self, max_frame: int) -> None:
+        """From now on frames may be so long: the other end has proved who it is."""
+        self._max_frame = max(self._max_frame, max_frame)
+        self._framer.allow(self._max_frame)
+
     def flush(self) -> None:
         """Hand what is gathered to the transport, as one write."""
         out = self._out

@@ -71,7 +71,7 @@ HEARD: dict[Phase, frozenset[Kind]] = {
     Phase.AT_MANAGER_WELCOME: _OUTCOME | {Kind.MANAGER_WELCOME},
     Phase.AT_MANAGER_RELAY: _OUTCOME
     | {Kind.WHO_ANSWER, Kind.REVOKE, Kind.KEYS, Kind.MAIL, Kind.MESSAGE, Kind.RECEIPT}
-    | {Kind.GONE, Kind.DRAIN},
+    | {Kind.GIVEN_UP, Kind.DRAIN},
     Phase.AT_MANAGER_LOGIN: _OUTCOME | {Kind.AUTH},
     Phase.AT_MANAGER_USER: _OUTCOME | {Kind.IQ, Kind.PRESENCE},
     Phase.AT_RELAY_HELLO: _OUTCOME | {Kind.USER_WELCOME},

@@ -14,12 +14,12 @@ Encode a stanza with :func:`xjrelay.wire.codec.encode`: keys at their default ar
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from xjrelay.wire.errors import Code, RemoteError
+from xjrelay.wire.kinds import Kind as Kind
 
 MAX_ID = 64
 """Characters in a request's or a message's ``id``."""
@@ -35,44 +35,6 @@ Host = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 AddressText = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ADDRESS)]
 ComponentType = Literal["manager", "relay", "client"]
 MessageType = Literal["normal", "chat", "groupchat", "headline", "error"]
-
-
-class Kind(Enum):
-    """Every kind of stanza, notice, request, hello and answer."""
-
-    PING = "ping"
-    PONG = "pong"
-    AUTH = "auth"
-    ANSWER = "answer"
-    COMPONENT_HELLO = "component hello"
-    COMPONENTS = "components"
-    GET_COMPONENTS = "get components"
-    WATCH_COMPONENTS = "watch components"
-    MANAGER_WELCOME = "manager welcome"
-    NCIR = "ncir"
-    ECIR = "ecir"
-    WHO = "who"
-    WHO_ANSWER = "who answer"
-    REVOKE = "revoke"
-    KEYS = "keys"
-    REPORTED = "reported"
-    MAIL = "mail"
-    TAKEN = "taken"
-    GONE = "gone"
-    DRAIN = "drain"
-    GET_RELAY = "get_relay_less_connection"
-    IQ = "iq"
-    PRESENCE = "presence"
-    USER_HELLO = "user hello"
-    USER_WELCOME = "user welcome"
-    MESSAGE = "message"
-    ACK = "ack"
-    RECEIPT = "receipt"
-    MOVE = "move"
-    MESH_WELCOME = "mesh welcome"
-    NEW_USER = "new user"
-    END_USER = "end user"
-    ACTIVITY = "activity"
 
 
 class Stanza(msgspec.Struct, omit_defaults=True, rename={"from_": "from"}):
@@ -523,7 +485,7 @@ CLASSES: dict[Kind, type[Stanza]] = {
     Kind.REPORTED: Reported,
     Kind.MAIL: Mail,
     Kind.TAKEN: Taken,
-    Kind.GONE: Gone,
+    Kind.GIVEN_UP: Gone,
     Kind.DRAIN: Drain,
     Kind.GET_RELAY: GetRelay,
     Kind.IQ: Iq,
@@ -554,7 +516,7 @@ _BY_MESSAGE = {
         Kind.REPORTED,
         Kind.MAIL,
         Kind.TAKEN,
-        Kind.GONE,
+        Kind.GIVEN_UP,
         Kind.DRAIN,
         Kind.NEW_USER,
         Kind.END_USER,

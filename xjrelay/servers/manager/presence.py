@@ -55,6 +55,13 @@ def gone(manager: Manager, user: User) -> None:
         manager.spawn(f"telling that {user.link.name} went", announce(manager, profile))
 
 
+def reached(manager: Manager, key: str, resource: str) -> None:
+    """A device can be reached with a message, or can't, from now on: its contacts hear of it."""
+    profile = manager.users.reached(key, resource, manager.sessions.reach(key, resource))
+    if profile is not None and not manager.stopping:
+        manager.spawn(f"telling whether {profile.username} is there", announce(manager, profile))
+
+
 async def announce(manager: Manager, profile: Profile) -> None:
     """Tell every contact that hears a user what there is to see of it now (M24, M26, M30)."""
     listeners = await manager.stores.roster.listeners(profile.key)

@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from xjrelay.net.context import TRUSTED_MAX_FRAME
 from xjrelay.net.factory import LinkFactory
 from xjrelay.net.proof import AdmittingLink
 from xjrelay.servers.manager import account, presence, roster
@@ -30,8 +31,10 @@ from xjrelay.wire.stanzas import (
     Ecir,
     GetRelay,
     Iq,
+    Kind,
     Ncir,
     Stanza,
+    Taken,
     Who,
     WhoAnswer,
 )
@@ -68,7 +71,8 @@ class ManagerProtocol(AdmittingLink):
         if self._user is not None:
             presence.gone(self._manager, self._user)
         if self._seat is not None:
-            self._manager.relays.leave(self._seat)
+            if self._manager.relays.leave(self._seat) and not self._manager.stopping:
+                self._manager.sessions.lost(self._seat)
 
     # -- before anybody is anybody -----------------------------------------------------------
 
@@ -115,6 +119,9 @@ class ManagerProtocol(AdmittingLink):
         except StoreError as error:
             _log.error("{link}: the store failed: {why}", link=self.name, why=error)
             raise RemoteError(Code.NOT_NOW, "not now, try again", CloseReason.INTERNAL) from error
+        if self._seat is not None:
+            self._manager.sessions.joined(self._seat)
+            self.allow(TRUSTED_MAX_FRAME)
         self.phase = Phase.MANAGER_RELAY
         self.established()
 
@@ -124,12 +131,37 @@ class ManagerProtocol(AdmittingLink):
         """A user connected to the relay."""
         assert isinstance(report, Ncir) and self._seat is not None
         self._manager.relays.connected(self._seat, report)
+        self._manager.sessions.report(self._seat, report)
         self._manager.standing.reported(self, report)
 
     def on_ecir(self, report: Stanza) -> None:
         """A user left the relay."""
         assert isinstance(report, Ecir) and self._seat is not None
         self._manager.relays.ended(self._seat, report)
+        self._manager.sessions.ended(self._seat, report)
+
+    def on_reported(self, reported: Stanza) -> None:
+        """The relay has said each session it has."""
+        assert self._seat is not None
+        self._manager.sessions.reported(self._seat)
+
+    def on_taken(self, taken: Stanza) -> None:
+        """A user has acknowledged mail."""
+        assert isinstance(taken, Taken) and self._seat is not None
+        self._manager.post.take(self._seat, taken)
+
+    def on_drain(self, drain: Stanza) -> None:
+        """The relay takes no more users."""
+        assert self._seat is not None
+        self._manager.relays.drains(self._seat)
+
+    def receive(self, kind: Kind, value: dict[str, Any], frame: bytes) -> Any:
+        """A message is to be stored, as it came."""
+        if kind is Kind.MESSAGE:
+            assert self._seat is not None
+            self._manager.post.store_message(self._seat, value, frame)
+            return None
+        return super().receive(kind, value, frame)
 
     def on_who(self, who: Stanza) -> Work:
         """Is somebody logged in from an address? For a hello without a token."""
@@ -203,6 +235,7 @@ class ManagerFactory(LinkFactory[ManagerProtocol]):
 
     def __init__(self, manager: Manager) -> None:
         super().__init__(manager.context, lambda: ManagerProtocol(manager))
+        manager.sessions.reached = lambda key, resource: presence.reached(manager, key, resource)
 
 
 def _same_host(one: str, other: str) -> bool:

@@ -8,19 +8,30 @@ frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from xjrelay.domain.pairs import Gate
 from xjrelay.domain.placement import Placement
 from xjrelay.net.protocol import Link
 from xjrelay.security.tokens import RELAY_LIFETIME, Signer
 from xjrelay.storage.interfaces import RelayRow, RelayStore
 from xjrelay.wire import address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
-from xjrelay.wire.stanzas import ComponentHello, Ecir, Keys, ManagerWelcome, Ncir, Revoke, Stanza
+from xjrelay.wire.stanzas import (
+    ComponentHello,
+    Drain,
+    Ecir,
+    Gone,
+    Keys,
+    ManagerWelcome,
+    Ncir,
+    Revoke,
+    Stanza,
+)
 
 _log = Logger()
 
@@ -53,6 +64,12 @@ class Seat:
     row: RelayRow
     hello: ComponentHello
     renewal: IDelayedCall | None = None
+    gate: Gate = field(default_factory=Gate)
+    """Pairs whose messages it has to begin again (section 8)."""
+
+    def overloaded(self) -> None:
+        """More is to be begun again than can be remembered: the link ends, and everything begins again."""
+        self.link.close(CloseReason.PROTOCOL)
 
     @property
     def name(self) -> str:
@@ -78,9 +95,52 @@ class Relays:
         self._clock = clock
         self._placement = Placement(assign_timeout)
         self._seats: dict[str, Seat] = {}
+        self._gone: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._seats)
+
+    def seat(self, name: str) -> Seat | None:
+        """A relay that is here."""
+        return self._seats.get(name)
+
+    def give_up(self, name: str) -> None:
+        """A relay has been away for too long: nothing is exchanged with it until it is back (section 8)."""
+        self._gone.add(name)
+        self._push(Gone(sorted(self._gone)))
+
+    def have_back(self, name: str) -> None:
+        """A relay that was given up has begun anew."""
+        if name in self._gone:
+            self._gone.discard(name)
+            self._push(Gone(sorted(self._gone)))
+
+    def drains(self, seat: Seat) -> None:
+        """A relay takes no more users."""
+        _log.info("{relay} takes no more users", relay=seat.name)
+        self._placement.close(seat.name)
+
+    def drain(self, name: str, within: float, users: int | None = None) -> bool:
+        """Ask a relay to send users elsewhere.
+
+        Args:
+            name: the relay's.
+            within: seconds.
+            users: how many, or None for all: it takes no more then, and stops.
+
+        Returns:
+            False when there is no such relay here.
+        """
+        seat = self._seats.get(name)
+        if seat is not None:
+            seat.link.send(Drain(int(within * 1000), users))
+        return seat is not None
+
+    def balance(self, within: float) -> None:
+        """Ask relays that have more than an even share to send the surplus elsewhere."""
+        for name, surplus in self._placement.surplus(self._clock.seconds()).items():
+            _log.info("{relay} has {users} users too many", relay=name, users=surplus)
+            self.drain(name, within, surplus)
 
     async def join(self, link: Link, hello: ComponentHello) -> Seat | None:
         """Name a relay that proved itself, seat it, and say welcome.
@@ -109,13 +169,19 @@ class Relays:
         _log.info("{link} is {relay}", link=link.name, relay=row.name)
         return seat
 
-    def leave(self, seat: Seat) -> None:
-        """A relay's link ended: it is given nobody from now on."""
+    def leave(self, seat: Seat) -> bool:
+        """A relay's link ended: it is given nobody from now on.
+
+        Returns:
+            False when another link of that relay has taken its place already.
+        """
         if seat.renewal is not None and seat.renewal.active():
             seat.renewal.cancel()
         if self._seats.get(seat.name) is seat:
             del self._seats[seat.name]
             self._placement.drop(seat.name)
+            return True
+        return False
 
     def connected(self, seat: Seat, report: Ncir) -> None:
         """A relay reports a user."""
@@ -168,6 +234,8 @@ class Relays:
                 username=seat.name,
                 token=self._signer.for_relay(seat.name),
                 keys=list(self._signer.public_keys()),
+                gone=sorted(self._gone - {seat.name}),
+                fresh=seat.name in self._gone,
             )
         )
         self._renew_later(seat)

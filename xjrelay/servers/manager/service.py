@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import IDelayedCall, IOpenSSLServerConnectionCreator
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
@@ -113,6 +113,7 @@ class ManagerService(MultiService):
             lease,
         )
         self._is_alone = not trackers
+        self._balancing: IDelayedCall | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -127,6 +128,9 @@ class ManagerService(MultiService):
         """
         super().startService()
         self.place = advertised(self._listening.places, self._advertise)
+        self._manager.sessions.start()
+        self._manager.post.start()
+        self._balance()
         self._trackers.start()
         if self._is_alone:
             self._registered([])
@@ -134,6 +138,8 @@ class ManagerService(MultiService):
     def stopService(self) -> Deferred[Any]:
         """Closes the sockets, leaves the trackers, closes every link, then the stores."""
         self._manager.stopping = True
+        if self._balancing is not None and self._balancing.active():
+            self._balancing.cancel()
         return Deferred.fromCoroutine(self._stop(super().stopService()))
 
     async def _stop(self, unlistened: Deferred[Any]) -> None:
@@ -141,8 +147,16 @@ class ManagerService(MultiService):
         await self._trackers.stop()
         await self.factory.close_all()
         self._manager.standing.stop()
+        self._manager.sessions.stop()
+        self._manager.post.stop()
         await self._manager.settled()
         await self._manager.stores.close()
+
+    def _balance(self) -> None:
+        """Keep the relays' shares even, now and then."""
+        interval = self._manager.policy.balance_interval
+        self._balancing = self._manager.context.clock.callLater(interval, self._balance)
+        self._manager.relays.balance(interval / 2)
 
     def _hello(self) -> ComponentHello:
         return ComponentHello(

@@ -24,7 +24,9 @@ from xjrelay.security.scram import DEFAULT_ROUNDS, Decoy
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Signer
 from xjrelay.servers.manager.attempts import Attempts
+from xjrelay.servers.manager.post import Post
 from xjrelay.servers.manager.relays import Relays
+from xjrelay.servers.manager.sessions import Sessions
 from xjrelay.servers.manager.standing import Standing
 from xjrelay.servers.manager.users import Users
 from xjrelay.storage.interfaces import ManagerStores
@@ -66,6 +68,14 @@ class Policy:
     """Days after which tokens are signed with a new key."""
     max_roster: int = 5000
     """Contacts a user may add."""
+    mailbox_max: int = 1000
+    """Messages a mailbox holds."""
+    mailbox_days: int = 30
+    """For how long."""
+    balance_interval: float = 30.0
+    """Between looks whether relays have an even share of the users."""
+    lease: float = 30.0
+    """After which a relay that stays away is given up."""
 
 
 @dataclass(eq=False)
@@ -95,6 +105,8 @@ class Manager:
     attempts: Attempts = field(init=False)
     standing: Standing = field(init=False)
     relays: Relays = field(init=False)
+    sessions: Sessions = field(init=False)
+    post: Post = field(init=False)
     stopping: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +114,10 @@ class Manager:
         self.relays = Relays(
             self.stores.relays, self.signer, self.context.clock, self.policy.assign_timeout
         )
+        clock, policy, stores = self.context.clock, self.policy, self.stores
+        self.sessions = Sessions(self.relays, stores.relays, clock, policy.lease, self.spawn)
+        most, days = policy.mailbox_max, policy.mailbox_days
+        self.post = Post(self.context, stores.mailbox, self.relays, self.sessions, most, days, self.spawn)
         self.attempts = Attempts(
             self.context,
             self.policy.login_failures,

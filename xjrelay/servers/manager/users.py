@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xjrelay.domain.accounts import LiveLogins
+from xjrelay.domain.mailbox import Reach
 from xjrelay.domain.presence import Availability, Change, Presence, PresenceBoard
 from xjrelay.domain.roster import Row, Told
 from xjrelay.net.protocol import Link
@@ -107,8 +108,13 @@ class Users:
 
     def presence(self, profile: Profile) -> Presence:
         """What anybody's contacts see of it now."""
-        shown = self._board.shown(profile.key)
-        return Presence(profile.username, profile.bio, profile.updated_at, shown)
+        shown, resuming = self._board.shown(profile.key), self._board.resuming(profile.key)
+        return Presence(profile.username, profile.bio, profile.updated_at, shown, resuming)
+
+    def reached(self, key: str, resource: str, reach: Reach) -> Profile | None:
+        """Whether a device can be reached; the account's profile where its contacts are to hear of it."""
+        change = self._board.reached(key, resource, reach)
+        return None if change is Change.NOTHING else self._profiles.get(key)
 
 
 def presence_stanza(presence: Presence, to: str, *, directed: bool = False) -> stanzas.Presence:
@@ -123,6 +129,7 @@ def presence_stanza(presence: Presence, to: str, *, directed: bool = False) -> s
         updated_at=presence.updated_at,
         show=shown.show,
         status=shown.status,
+        state="resuming" if presence.resuming else None,
         directed_entity=True if directed else None,
     )
 

@@ -18,9 +18,11 @@ from typing import Protocol as Seam
 from twisted.logger import Logger
 
 from xjrelay.domain import delivery
+from xjrelay.domain.pairs import Gate
 from xjrelay.domain.routing import User
 from xjrelay.net.context import Context
-from xjrelay.servers.relay.sessions import Origin, Outcomes, gathered
+from xjrelay.servers.relay.in_flight import InFlight
+from xjrelay.servers.relay.sessions import Origin, Outcomes
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire import address, codec
 from xjrelay.wire.endpoints import Address
@@ -42,9 +44,6 @@ from xjrelay.wire.stanzas import (
 )
 
 _log = Logger()
-
-MAX_IN_FLIGHT = 20_000
-"""Messages with an id that may be on their way over one link; above it they fail with 503."""
 
 CROSSED: Final = "message from another relay"
 """What an outcome says it is about; the original's words."""
@@ -125,7 +124,8 @@ class MeshEnd:
         self.view: dict[tuple[str, str], User] | None = {}
         self._link = link
         self._mesh = mesh
-        self._in_flight: dict[tuple[str, str], Origin] = {}
+        self._in_flight = InFlight()
+        self._gate = Gate()
         self._outcomes: Outcomes[str] = Outcomes(link.context, self._write_receipt)
 
     # -- the handshake's end -----------------------------------------------------------------
@@ -168,8 +168,12 @@ class MeshEnd:
             _HEARD[kind](self, parse(kind, value))
 
     def _message(self, value: dict[str, Any], frame: bytes) -> None:
-        to, from_, message_id = _routing_keys(value)
-        origin = Origin(self, from_, to, message_id)
+        message = _routed(value)
+        from_ = message.from_ or ""
+        origin = Origin(self, from_, message.to, message.id)
+        if self._gate and message.id and not self._gate.passes(from_, message.to, message.again is True):
+            self._outcomes.add(from_, message.id, "failed", Code.NOT_NOW)
+            return
         if not self._announced(from_):
             _log.warn("{link} speaks for {user}, whom it never announced", link=self._link.name, user=from_)
             self.unreachable(origin)
@@ -197,6 +201,7 @@ class MeshEnd:
         assert isinstance(stanza, EndUser)
         self._check_relay(stanza.relay_username)
         user = User(stanza.username_user, stanza.resource, stanza.session)
+        self._gate.forget(user.username)
         if self.view is None:
             self._mesh.heard_end(self.relay, user)
             return
@@ -224,7 +229,7 @@ class MeshEnd:
             if sender is not None:
                 sender.unreachable(Origin(sender, stanza.from_, stanza.to, None))
             return
-        origin = self._in_flight.pop((stanza.from_, stanza.id), None)
+        origin = self._in_flight.pop(stanza.from_, stanza.id)
         if origin is None:
             return
         if stanza.error:
@@ -235,7 +240,7 @@ class MeshEnd:
     def _receipt(self, stanza: Stanza) -> None:
         assert isinstance(stanza, Receipt)
         for message_id in stanza.ids:
-            origin = self._in_flight.pop((stanza.to, message_id), None)
+            origin = self._in_flight.pop(stanza.to, message_id)
             if origin is not None:
                 origin.sender.settled(origin, stanza.status, stanza.code)
 
@@ -252,13 +257,7 @@ class MeshEnd:
             if not self._link.send_frame(frame):
                 origin.sender.settled(origin, "failed", Code.NOT_NOW)
             return
-        place = (origin.from_, origin.id)
-        if len(self._in_flight) >= MAX_IN_FLIGHT and place not in self._in_flight:
-            origin.sender.settled(origin, "failed", Code.NOT_NOW)
-            return
-        self._in_flight[place] = origin
-        if not self._link.send_frame(frame) and self._in_flight.pop(place, None) is not None:
-            origin.sender.settled(origin, "failed", Code.NOT_NOW)
+        self._in_flight.send(origin, frame, self._link.send_frame)
 
     def user_opened(self, name: str, user: User) -> None:
         """We have a new user (R8)."""
@@ -279,12 +278,22 @@ class MeshEnd:
         """Told in a receipt; a failure without an id as R20's error."""
         if origin.id is not None:
             self._outcomes.add(origin.from_, origin.id, status, code)
+            if code == Code.NOT_NOW:
+                self._go_back(origin)
         elif status == "failed":
             self.unreachable(origin)
 
     def unreachable(self, origin: Origin) -> None:
         """R20: the recipient has just gone."""
+        if origin.id is not None:
+            self._go_back(origin)
         self._link.send(Activity(origin.from_, origin.to, CROSSED, error=1, id=origin.id))
+
+    def _go_back(self, origin: Origin) -> None:
+        """What follows of this pair may be under way already: it is refused until begun again."""
+        self._gate.close(origin.from_, origin.to)
+        if self._gate.is_full:
+            self._link.close(CloseReason.PROTOCOL)
 
     def _write_receipt(self, receipt: delivery.Receipt[str]) -> None:
         self._link.send(Receipt(receipt.sender, receipt.ids, receipt.status, receipt.code))  # type: ignore[arg-type]
@@ -302,10 +311,7 @@ class MeshEnd:
     def ended(self) -> None:
         """The connection is gone: what was on its way has failed (R24)."""
         self._mesh.ended(self)
-        left, self._in_flight = self._in_flight, {}
-        with gathered(self._link.context.batch):
-            for origin in left.values():
-                origin.sender.settled(origin, "failed", Code.NOT_NOW)
+        self._in_flight.fail(self._link.context.batch)
 
 
 _HEARD = {
@@ -318,12 +324,12 @@ _HEARD = {
 }
 
 
-def _routing_keys(value: dict[str, Any]) -> tuple[str, str, str | None]:
+def _routed(value: dict[str, Any]) -> Message:
     message = parse(Kind.MESSAGE, value)
     assert isinstance(message, Message)
     if message.from_ is None:
         raise RemoteError(Code.BAD_REQUEST, "a message from another relay names its sender")
-    return message.to, message.from_, message.id
+    return message
 
 
 def _fitting(users: list[User], room: int) -> Iterator[User]:

@@ -22,7 +22,7 @@ from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
 from xjrelay.servers.relay.identity import Identity
 from xjrelay.servers.relay.mesh_end import MeshEnd
-from xjrelay.servers.relay.sessions import Origin
+from xjrelay.servers.relay.sessions import Origin, UserSession
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
@@ -112,6 +112,7 @@ class Peers:
         self._mesh: Mesh[MeshEnd] = Mesh(
             reactor, context, lambda name: PeerLink(context, identity, secret, self, name), self._changed
         )
+        self._gone: frozenset[str] = frozenset()  # those the manager has given up
         self._up: dict[Address, float] = {}  # relays that are up, and since when for us
         switch.forward = self._forward
         switch.is_whole = self._is_whole
@@ -130,7 +131,24 @@ class Peers:
 
     def keep(self, relay: str, place: Address) -> None:
         """There is a relay: have a link with it from now on (R4)."""
-        self._mesh.keep(relay, place)
+        if relay not in self._gone:
+            self._mesh.keep(relay, place)
+
+    def given_up(self, relays: Iterable[str]) -> None:
+        """The manager has given these relays up: nothing is exchanged with them until it has them back.
+
+        What it had thought lost with them may be in the mailbox by now, and would be overtaken.
+        """
+        before, self._gone = self._gone, frozenset(relays)
+        for relay in self._gone - before:
+            self._mesh.suspend(relay)
+        for relay in before - self._gone:
+            self._mesh.restore(relay)
+
+    @property
+    def others(self) -> list[tuple[str, Address]]:
+        """Name and place of each relay there is a link with."""
+        return self._mesh.active_places()
 
     def listed(self, places: Iterable[Address]) -> None:
         """The trackers say that relays are up at these places, ours among them."""
@@ -171,6 +189,8 @@ class Peers:
         self._verifier.relay(token, end.relay)
         if end.relay == self._identity.name:
             raise RemoteError(Code.CONFLICT, "this is that relay", CloseReason.CONFLICT)
+        if end.relay in self._gone:
+            raise RemoteError(Code.NOT_NOW, "the manager has given this relay up", CloseReason.CONFLICT)
         if not self._mesh.up(end.relay, end, end.dialled, end.place):
             raise RemoteError(Code.CONFLICT, "too many links", CloseReason.DUPLICATE)
 
@@ -192,15 +212,18 @@ class Peers:
 
     # -- for the switch ----------------------------------------------------------------------
 
-    def user_opened(self, user: User) -> None:
+    def user_opened(self, session: UserSession) -> None:
         """Tell every relay (R8)."""
         for end in self._told:
-            end.user_opened(self._identity.name, user)
+            end.user_opened(self._identity.name, session.route.user)
 
-    def user_closed(self, user: User) -> None:
+    def user_closed(self, session: UserSession) -> None:
         """Tell every relay (R11, R12)."""
         for end in self._told:
-            end.user_closed(self._identity.name, user)
+            end.user_closed(self._identity.name, session.route.user)
+
+    def user_changed(self, session: UserSession) -> None:
+        """Nothing: messages for a session that misses its user go there all the same."""
 
     def _forward(self, relay: str, frame: bytes, origin: Origin) -> None:
         end = self._mesh.active(relay)

@@ -89,6 +89,9 @@ class RelayProtocol(AdmittingLink):
 
     def _enter_by_token(self, hello: UserHello, token: str) -> None:
         name = self._door.identity.require_name()
+        self._refuse_while_draining()
+        if hello.ack and not self._door.upstream.linked:
+            raise RemoteError(Code.NOT_NOW, "the manager is away, try again")
         claims = self._door.verifier.user(token, name)
         if address.key(claims.sub) != address.key(hello.username):
             raise _unauthorized("token for another user")
@@ -102,12 +105,17 @@ class RelayProtocol(AdmittingLink):
         no answer."""
         address.key(hello.username)
         self._door.identity.require_name()
+        self._refuse_while_draining()
         answer = await self._door.upstream.who(hello.username, self.host)
         if not self.is_open:
             return
         if not answer.online:
             raise _unauthorized("not logged in from this address")
         self._open(User(answer.username or hello.username, "", answer.session), ack=False)
+
+    def _refuse_while_draining(self) -> None:
+        if self._door.switch.draining:
+            raise RemoteError(Code.NOT_NOW, "this relay takes no more users, try another")
 
     def _open(self, user: User, ack: bool) -> UserSession:
         session = self._door.switch.open(self, user, ack)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, TimeoutError, gatherResults
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
 
 from xjrelay.net.context import Context
 from xjrelay.net.metrics import Gauges
@@ -22,6 +25,7 @@ from xjrelay.net.tracker import DEFAULT_LEASE, Trackers
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
 from xjrelay.servers.listening import Listening, Place, advertised
+from xjrelay.servers.relay.draining import Draining
 from xjrelay.servers.relay.identity import Identity
 from xjrelay.servers.relay.peers import Peers
 from xjrelay.servers.relay.protocol import Door, RelayFactory
@@ -30,6 +34,11 @@ from xjrelay.servers.relay.upstream import Upstream
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason
 from xjrelay.wire.stanzas import ComponentHello
+
+_log = Logger()
+
+HAND_OVER = 2.0
+"""Seconds that the manager has to store what sessions were owed when the relay stops."""
 
 ASK_INTERVAL = 5.0
 """Seconds after which the trackers are asked again while there is no manager (R3)."""
@@ -57,6 +66,8 @@ class Relay:
         switch: its sessions and routes.
         peers: the other relays.
         upstream: the manager.
+        draining: sends users elsewhere.
+        on_drained: called when the manager wanted the relay drained, and it is.
     """
 
     def __init__(
@@ -84,7 +95,11 @@ class Relay:
         self._trackers = Trackers(
             reactor, context, trackers, self.identity.to_tracker, secret.client, self._heard, lease
         )
+        self.draining = Draining(context, self.switch, self.upstream, self.peers)
+        self.upstream.on_given_up = self.peers.given_up
+        self.upstream.on_drain = self._drain
         self._reactor = reactor
+        self.on_drained: Callable[[], None] = lambda: None
         self.on_ready: Callable[[Place], None] | None = None
         self._ask_call: IDelayedCall | None = None
 
@@ -104,13 +119,34 @@ class Relay:
         self._ask()
 
     def stop(self) -> Deferred[None]:
-        """End every session, tell whoever must know, and leave; fires when all links are gone."""
+        """Send users elsewhere, end every session, tell whoever must know, and leave.
+
+        Returns:
+            Fires when all links are gone: at the latest some seconds after ``--drain``.
+        """
         if self._ask_call is not None and self._ask_call.active():
             self._ask_call.cancel()
         self.on_ready = None
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await self.draining.drain(self.switch.settings.drain)
+        self.draining.stop()
         self.switch.end_all(CloseReason.SHUTDOWN)
+        with suppress(TimeoutError):
+            await self.upstream.post.settled().addTimeout(HAND_OVER, self._reactor)
+        await deferLater(self._reactor, 0)  # receipts are gathered until the end of the read that brought them
         gone = [self.peers.stop(), self.upstream.stop(), self._trackers.stop(), self.factory.close_all()]
-        return gatherResults(gone).addCallback(lambda _: None)
+        await gatherResults(gone)
+
+    def _drain(self, within: float, users: int | None) -> None:
+        """The manager wants users to go elsewhere, some of them or all."""
+        if users is not None:
+            self.draining.shed(users, within)
+            return
+        drained = self.draining.drain(within or self.switch.settings.drain)
+        drained.addCallback(lambda _: self.on_drained())
+        drained.addErrback(lambda failure: _log.failure("what follows a drain broke", failure))
 
     def _ask(self) -> None:
         """Ask again until there is a manager (R3)."""

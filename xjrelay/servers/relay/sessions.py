@@ -18,7 +18,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xjrelay.domain import delivery
-from xjrelay.domain.delivery import Delivery, Owing, Receipts
+from xjrelay.domain.delivery import Delivery, Owed, Owing, Receipts
+from xjrelay.domain.pairs import Pair, Pairs
 from xjrelay.domain.routing import Session
 from xjrelay.net.context import Batch, Context
 from xjrelay.wire import address, codec
@@ -53,12 +54,14 @@ class Sender(Seam):
 
 
 class Origin(NamedTuple):
-    """Where a message came from. ``from_``, ``to`` and ``id`` are the message's own."""
+    """Where a message came from. ``from_``, ``to`` and ``id`` are the message's own; ``pair`` is what
+    keeps its order, where the sender was promised an outcome here."""
 
     sender: Sender
     from_: str
     to: str
     id: str | None
+    pair: Pair | None = None
 
 
 class UserLink(Seam):
@@ -82,8 +85,13 @@ class Exchange(Seam):
     context: Context
     outcomes: Outcomes[UserSession]
 
-    def route(self, origin: Origin, frame: bytes) -> None:
+    def route(self, origin: Origin, frame: bytes, again: bool) -> None:
         """Carry a message to whoever has its recipient.
+
+        Args:
+            origin: who is told what becomes of it.
+            frame: the message.
+            again: whether its sender begins the pair again with it.
 
         Raises:
             InvalidAddress: the recipient's address is none.
@@ -151,12 +159,15 @@ class UserSession:
         link: its connection, None while there is none.
         resume_key: what resumes it; changes each time.
         expiry: the end of its time without a connection.
+        missing: the moment from which it counts as missing its user.
+        absent: whether that has come.
+        waits: whether the manager has still to answer its opening.
         over: whether it has ended.
     """
 
     __slots__ = (
-        *("_exchange", "_full", "_report_call", "expiry", "link", "over"),
-        *("owed", "resume_key", "route", "username"),
+        *("_exchange", "_full", "_pairs", "_report_call", "absent", "expiry", "link", "missing", "over"),
+        *("owed", "resume_key", "route", "username", "waits"),
     )
     route: Session[UserSession]
 
@@ -165,13 +176,19 @@ class UserSession:
     ) -> None:
         self._exchange = exchange
         self._full = f"{username}/{resource}" if resource else username
+        self._pairs = Pairs()
         self._report_call: IDelayedCall | None = None
         self.username = username
         self.owed = owed
         self.link: UserLink | None = None
         self.resume_key = ""
         self.expiry: IDelayedCall | None = None
+        self.missing: IDelayedCall | None = None
+        self.absent = False
+        self.waits = True
         self.over = False
+        if owed is not None:
+            owed.hold()
 
     # -- what it says ------------------------------------------------------------------------
 
@@ -197,9 +214,14 @@ class UserSession:
             frame = codec.encode({**value, "from": sender})
         if len(frame) > self._exchange.context.limits.max_frame:
             raise RemoteError(Code.TOO_LARGE, "the message is too large to be forwarded")
-        self._exchange.route(Origin(self, sender, message.to, message.id), frame)
-        if self.owed is not None:
-            self._count(self.owed)
+        owed, message_id, to = self.owed, message.id, message.to
+        if owed is None or message_id is None:
+            self._exchange.route(Origin(self, sender, to, message_id), frame, False)
+        else:
+            origin = Origin(self, sender, to, message_id, self._pairs.get(to))
+            self._exchange.route(origin, frame, message.again is True)
+        if owed is not None:
+            self._count(owed)
 
     def _own(self, sender: str | None) -> str:
         """The session's own address as it is registered, where `sender` may mean it."""
@@ -244,10 +266,31 @@ class UserSession:
                 origin.sender.written(origin)
             else:
                 origin.sender.unreachable(origin)
-        elif self.owed.owe(frame, origin) is Owing.FULL:
+            return
+        owing = self.owed.owe(frame, origin)
+        if owing is Owing.OWED:
+            if self.link is not None:
+                self.link.send_frame(frame)
+        elif owing is Owing.FULL:
+            if not self.owed.holding:
+                self._exchange.end(self, CloseReason.SLOW_READER)
             origin.sender.settled(origin, "failed", Code.NOT_NOW)
-        elif self.link is not None:
-            self.link.send_frame(frame)
+
+    def take_mail(self, frame: bytes, origin: Origin) -> None:
+        """A message out of its mailbox."""
+        if self.owed is not None:
+            self.owed.owe_mail(frame, origin)
+            if self.link is not None:
+                self.link.send_frame(frame)
+        elif self.link is not None and self.link.send_frame(frame):
+            origin.sender.written(origin)
+
+    def opened(self) -> None:
+        """Its mailbox is out: what waited behind it goes now."""
+        self.waits = False
+        for frame in self.owed.release() if self.owed is not None else ():
+            if self.link is not None:
+                self.link.send_frame(frame)
 
     def tell(self, frame: bytes) -> None:
         """An outcome for it: a receipt or an error stanza."""
@@ -267,14 +310,21 @@ class UserSession:
 
     def settled(self, origin: Origin, status: str, code: int | None = None) -> None:
         """A receipt, gathered; without acknowledgement, or an id, only a failure is told."""
-        if self.owed is not None and origin.id is not None:
+        if origin.pair is not None:
+            origin.pair.settle(status == "failed" and code == Code.NOT_NOW)
+        if status == "failed" and code == Code.NOT_FOUND:
+            self._error(origin, Code.NOT_FOUND, NOBODY)
+        elif self.owed is not None and origin.id is not None:
             self._exchange.outcomes.add(self, origin.id, status, code)
         elif status == "failed":
             self._error(origin, code or Code.NOT_NOW, "not delivered, try again")
 
     def unreachable(self, origin: Origin) -> None:
-        """The error stanza, also where receipts are given: it is then the one outcome."""
-        self._error(origin, Code.NOT_FOUND, NOBODY)
+        """The error stanza; where an outcome is promised, the recipient has only just gone: not now."""
+        if origin.pair is not None:
+            self.settled(origin, "failed", Code.NOT_NOW)
+        else:
+            self._error(origin, Code.NOT_FOUND, NOBODY)
 
     def receipt(self, receipt: delivery.Receipt[UserSession]) -> None:
         """Write gathered outcomes."""
@@ -310,18 +360,17 @@ class UserSession:
             self.link = None
             self._exchange.detached(self, reason)
 
-    def finish(self, error: RemoteError | None) -> list[Origin]:
-        """It ends: the connection is told why, and what it never acknowledged is given up."""
+    def finish(self, error: RemoteError | None) -> list[Owed[Origin]]:
+        """It ends: the connection is told why, and what it never acknowledged is given up, in order."""
         self.over = True
         self._cancel()
         link, self.link = self.link, None
         if link is not None and error is not None:
             link.refuse(error)
-        left = self.owed.expire() if self.owed is not None else []
-        return [owed.origin for owed in left if owed.origin is not None]
+        return self.owed.expire() if self.owed is not None else []
 
     def _cancel(self) -> None:
-        for call in (self.expiry, self._report_call):
+        for call in (self.expiry, self.missing, self._report_call):
             if call is not None and call.active():
                 call.cancel()
-        self.expiry = self._report_call = None
+        self.expiry = self.missing = self._report_call = None

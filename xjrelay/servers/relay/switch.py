@@ -17,7 +17,7 @@ from typing import Protocol as Seam
 
 from twisted.logger import Logger
 
-from xjrelay.domain.delivery import MAX_QUEUE, MAX_QUEUE_BYTES, Delivery
+from xjrelay.domain.delivery import MAX_QUEUE, MAX_QUEUE_BYTES, Delivery, Owed
 from xjrelay.domain.revocations import Revocations
 from xjrelay.domain.routing import RoutingTable, User
 from xjrelay.net.context import Context
@@ -30,7 +30,15 @@ _log = Logger()
 FINAL = frozenset({CloseReason.PROTOCOL, CloseReason.SHUTDOWN, CloseReason.LOGGED_OUT, CloseReason.REPLACED})
 """Ends of a connection that no resumption follows."""
 
-_CODES = {CloseReason.REPLACED: Code.CONFLICT, CloseReason.SHUTDOWN: Code.NOT_NOW}
+_CODES = {
+    CloseReason.REPLACED: Code.CONFLICT,
+    CloseReason.SHUTDOWN: Code.NOT_NOW,
+    CloseReason.SLOW_READER: Code.NOT_NOW,
+    CloseReason.LOST: Code.NOT_NOW,
+}
+
+ABSENT_AFTER = 2.0
+"""Seconds without a connection after which a session counts as missing its user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +49,28 @@ class RelaySettings:
         max_queue: frames a session may leave unacknowledged.
         max_queue_bytes: the same in bytes.
         resume: seconds a session waits for its user to come back.
+        drain: seconds in which users are sent elsewhere before the relay stops.
         allow_legacy_clients: whether a hello without a token is looked up at the manager.
     """
 
     max_queue: int = MAX_QUEUE
     max_queue_bytes: int = MAX_QUEUE_BYTES
     resume: float = 60.0
+    drain: float = 2.0
     allow_legacy_clients: bool = False
 
 
 class Announcing(Seam):
     """Who is told of this relay's sessions: the manager, and the other relays."""
 
-    def user_opened(self, user: User) -> None:
+    def user_opened(self, session: UserSession) -> None:
         """A session opened here (R7, R8)."""
 
-    def user_closed(self, user: User) -> None:
+    def user_closed(self, session: UserSession) -> None:
         """A session ended here (R10, R11, R12)."""
+
+    def user_changed(self, session: UserSession) -> None:
+        """A session misses its user, or has it back."""
 
 
 class Resumption(NamedTuple):
@@ -78,9 +91,11 @@ class Switch:
     Attributes:
         table: who is where.
         forward: carries a message to another relay, given its name; set by the mesh.
+        store: has a message kept for somebody who is on no relay; set by the post.
         is_whole: whether every relay has told us its users, so that an unknown one is nowhere;
             set by the mesh.
         announcing: who is told of sessions.
+        draining: whether nobody is let in any more.
     """
 
     def __init__(
@@ -97,6 +112,8 @@ class Switch:
         )
         self.announcing: list[Announcing] = []
         self.forward: Callable[[str, bytes, Origin], None] = _nowhere
+        self.store: Callable[[Origin, bytes], None] = _unkept
+        self.draining = False
         self.is_whole: Callable[[], bool] = lambda: True
         self._random_bytes = random_bytes
         self._detached = 0
@@ -125,7 +142,7 @@ class Switch:
         if replaced is not None and replaced.handle is not None:
             self._finish(replaced.handle, CloseReason.REPLACED)
         for one in self.announcing:
-            one.user_opened(session.route.user)
+            one.user_opened(session)
         _log.info("{link} is {user}", link=link.name, user=session.route.full, session=user.session)
         return session
 
@@ -143,6 +160,7 @@ class Switch:
             again = session.resume(link, h)
         self._detached -= waited
         self._new_key(session)
+        self._absent(session, False)
         _log.info("{link} is {user} again", link=link.name, user=session.route.full)
         return Resumption(session, again)
 
@@ -152,12 +170,13 @@ class Switch:
             self.end(session, reason)
             return
         self._detached += 1
+        session.missing = self.context.clock.callLater(ABSENT_AFTER, self._absent, session, True)
         session.expiry = self.context.clock.callLater(
             self.settings.resume, self.end, session, CloseReason.LOST
         )
 
     def end(self, session: UserSession, reason: CloseReason) -> None:
-        """A session is over: everybody hears of it, and the senders of what it never had too."""
+        """A session is over: what it never acknowledged is handed over, and everybody hears of it."""
         if self.table.close(session.route):
             self._finish(session, reason)
 
@@ -184,10 +203,26 @@ class Switch:
         _log.info("session of {user} ended: {reason}", user=session.route.full, reason=reason.value)
         error = RemoteError(_CODES.get(reason, Code.UNAUTHORIZED), reason.value, reason)
         with gathered(self.context.batch):
-            for origin in session.finish(error):
-                origin.sender.settled(origin, "failed", Code.NOT_NOW)
+            for owed in session.finish(error):
+                self._hand_over(session, owed)
             for one in self.announcing:
-                one.user_closed(session.route.user)
+                one.user_closed(session)
+
+    def _hand_over(self, session: UserSession, owed: Owed[Origin]) -> None:
+        """What a session never acknowledged goes to the mailbox, before its end is announced."""
+        if owed.origin is None:
+            return
+        found = self.table.find_local(owed.origin.to)
+        if found is None or found.resource == session.route.resource:
+            self.store(owed.origin, owed.frame)
+        else:  # another of the user's devices is here: it is for that one
+            owed.origin.sender.settled(owed.origin, "failed", Code.NOT_NOW)
+
+    def _absent(self, session: UserSession, absent: bool) -> None:
+        if session.absent is not absent:
+            session.absent = absent
+            for one in self.announcing:
+                one.user_changed(session)
 
     def _now(self) -> float:
         return self.context.clock.seconds()
@@ -205,15 +240,24 @@ class Switch:
 
     # -- messages ----------------------------------------------------------------------------
 
-    def route(self, origin: Origin, frame: bytes) -> None:
-        """A user's message: here, to another relay, or back as undeliverable (R14, R15, R16).
+    def route(self, origin: Origin, frame: bytes, again: bool = False) -> None:
+        """A user's message: here, to another relay, to the mailbox, or back (R14, R15, R16).
 
         Raises:
             InvalidAddress: `to` is no address.
         """
         found = self.table.find(origin.to)
+        pair = origin.pair
+        if pair is not None:
+            way = None if found is None else found.handle or found.relay
+            if not pair.admit(way, again):
+                origin.sender.settled(origin._replace(pair=None), "failed", Code.NOT_NOW)
+                return
         if found is None:
-            self._nobody(origin)
+            if pair is not None:
+                self.store(origin, frame)
+            else:
+                self._nobody(origin)
         elif found.handle is not None:
             found.handle.take(frame, origin)
         else:
@@ -249,3 +293,7 @@ class Switch:
 
 def _nowhere(relay: str, frame: bytes, origin: Origin) -> None:
     origin.sender.unreachable(origin)
+
+
+def _unkept(origin: Origin, frame: bytes) -> None:
+    origin.sender.settled(origin, "failed", Code.NOT_NOW)

@@ -15,7 +15,6 @@ from twisted.internet.defer import Deferred, TimeoutError, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from xjrelay.domain.routing import User
 from xjrelay.net.context import Context
 from xjrelay.net.proof import ProvingLink
 from xjrelay.net.reconnect import Dialler
@@ -23,11 +22,28 @@ from xjrelay.net.tls import Dialling, IDiallingReactor
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
 from xjrelay.servers.relay.identity import Identity
+from xjrelay.servers.relay.post import Post
+from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 from xjrelay.wire.grammar import Phase
-from xjrelay.wire.stanzas import Ecir, Keys, ManagerWelcome, Ncir, Revoke, Stanza, Who, WhoAnswer
+from xjrelay.wire.stanzas import (
+    Drain,
+    Ecir,
+    Gone,
+    Keys,
+    Kind,
+    Mail,
+    ManagerWelcome,
+    Ncir,
+    Receipt,
+    Reported,
+    Revoke,
+    Stanza,
+    Who,
+    WhoAnswer,
+)
 
 _log = Logger()
 
@@ -69,6 +85,33 @@ class ManagerLink(ProvingLink):
         assert isinstance(revoke, Revoke)
         self._upstream.revoked(revoke)
 
+    def receive(self, kind: Kind, value: dict[str, Any], frame: bytes) -> Any:
+        """A message is mail, and forwarded as it came."""
+        if kind is Kind.MESSAGE:
+            self._upstream.post.message(value, frame)
+            return None
+        return super().receive(kind, value, frame)
+
+    def on_mail(self, mail: Stanza) -> None:
+        """Mail follows for one of our sessions."""
+        assert isinstance(mail, Mail)
+        self._upstream.post.mail(mail)
+
+    def on_receipt(self, receipt: Stanza) -> None:
+        """What became of messages that were to be stored."""
+        assert isinstance(receipt, Receipt)
+        self._upstream.post.receipt(receipt)
+
+    def on_given_up(self, gone: Stanza) -> None:
+        """The relays that the manager has given up."""
+        assert isinstance(gone, Gone)
+        self._upstream.on_given_up(gone.relays)
+
+    def on_drain(self, drain: Stanza) -> None:
+        """Users are to be sent elsewhere."""
+        assert isinstance(drain, Drain)
+        self._upstream.on_drain(drain.within / 1000, drain.users)
+
     def on_who_answer(self, answer: Stanza) -> None:
         """Who somebody is."""
         assert isinstance(answer, WhoAnswer)
@@ -90,6 +133,12 @@ class Upstream:
         verifier: gets the manager's keys.
         secret: the cluster's.
         welcomed: called with the other relays, name and place, each time the manager is there.
+
+    Attributes:
+        post: the way to the mailbox.
+        on_given_up: called with the names of the relays that the manager has given up.
+        on_drain: called when users are to be sent elsewhere, with seconds, and how many or None for all.
+        on_lost: called when the manager is away.
     """
 
     def __init__(
@@ -113,6 +162,10 @@ class Upstream:
         self._link: ManagerLink | None = None
         self._asked: dict[str, Deferred[WhoAnswer]] = {}
         self._questions = 0
+        self.post = Post(context, switch)
+        self.on_given_up: Callable[[list[str]], None] = _nothing
+        self.on_drain: Callable[[float, int | None], None] = _nothing
+        self.on_lost: Callable[[], None] = _nothing
         switch.announcing.append(self)
 
     @property
@@ -166,15 +219,25 @@ class Upstream:
 
     # -- for the switch ----------------------------------------------------------------------
 
-    def user_opened(self, user: User) -> None:
+    def user_opened(self, session: UserSession) -> None:
         """R7."""
         if self._link is not None:
-            self._link.send(Ncir(self._identity.name, user.username, user.resource, user.session))
+            name, user = self._identity.name, session.route.user
+            self._link.send(Ncir(name, *user, waits=session.waits, resuming=session.absent))
 
-    def user_closed(self, user: User) -> None:
+    def user_closed(self, session: UserSession) -> None:
         """R10."""
         if self._link is not None:
-            self._link.send(Ecir(self._identity.name, user.username, user.resource, user.session))
+            self._link.send(Ecir(self._identity.name, *session.route.user))
+
+    def user_changed(self, session: UserSession) -> None:
+        """Said as it is now, so that presence is the truth."""
+        self.user_opened(session)
+
+    def drains(self) -> None:
+        """Tell the manager that nobody is let in any more."""
+        if self._link is not None:
+            self._link.send(Drain())
 
     # -- for the link ------------------------------------------------------------------------
 
@@ -188,9 +251,19 @@ class Upstream:
         self._identity.name = welcome.username
         self._link = link
         _log.info("{link} welcomed us as {name}", link=link.name, name=welcome.username)
+        self.post.linked(link)
+        self.on_given_up(welcome.gone)
+        if welcome.fresh:
+            _log.warn("the manager had given us up: every session ends")
+            self._switch.end_all(CloseReason.LOST)
         # However many they are, this is one write: frames of one read are gathered.
         for route in self._switch.table.local():
-            self.user_opened(route.user)
+            assert route.handle is not None
+            self.user_opened(route.handle)
+        link.send(Reported())
+        self.post.reported()
+        if self._switch.draining:
+            self.drains()
         self._tell(_relays(welcome.components, self._context.dialling))
 
     def renewed(self, keys: list[dict[str, Any]], token: str) -> None:
@@ -217,12 +290,18 @@ class Upstream:
         if self._link is not link:
             return
         self._link = None
+        self.post.lost()
+        self.on_lost()
         asked, self._asked = self._asked, {}
         for answer in asked.values():
             answer.errback(_not_now())
 
     def _build(self) -> ManagerLink:
         return ManagerLink(self._context, self._identity, self._secret, self)
+
+
+def _nothing(*args: object) -> None:
+    """Nobody wants to know."""
 
 
 def _not_now() -> RemoteError:
