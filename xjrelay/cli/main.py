@@ -10,10 +10,12 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from xjrelay.cli import account, certs, chat, doctor, people, status, talk
+from xjrelay.cli import account, certs, chat, doctor, keep, people, status, talk
+from xjrelay.cli.archive import ArchiveError
 from xjrelay.cli.options import Call, Command, UsageError, common, top
 from xjrelay.cli.screen import Screen
 from xjrelay.client.errors import BadAddress, BadMessage, ClientError
+from xjrelay.storage.interfaces import StoreError
 
 DONE, REFUSED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UsageError, BadAddress, BadMessage) as error:
         screen.error(str(error))
         return WRONG_USAGE
-    except ClientError as error:
+    except (ClientError, ArchiveError, StoreError) as error:
         screen.error(str(error))
         return REFUSED
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -84,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     add("status", status.status, "which programs run, and whether they answer")
     add("doctor", doctor.doctor, "what is wrong with this set-up, and what to do")
     certs.add_options(add("certs", certs.certs, "an authority and certificates for servers of your own"))
+    keep.add_commands(add)
     return xj
 
 
