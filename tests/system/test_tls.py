@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import ssl
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
@@ -25,7 +27,16 @@ from tests.system.programs import Program, until
 from tests.system.raw import dial, within
 from xjrelay.client.errors import ClientError
 from xjrelay.client.tx import Client, connect
+from xjrelay.net.context import Context, Limits
+from xjrelay.net.factory import LinkFactory
+from xjrelay.net.protocol import Link
+from xjrelay.net.reconnect import Dialler
+from xjrelay.net.tls import Dialling
 from xjrelay.security.folder import Folder
+from xjrelay.security.tls import ClientTLS, ServerTLS
+from xjrelay.servers.listening import Listening
+from xjrelay.wire.endpoints import Address
+from xjrelay.wire.grammar import Phase
 
 PASSWORD = "rahasia"
 XJ = str(Path(sys.executable).with_name("xj"))
@@ -213,6 +224,47 @@ class RefusedTests(TLSTestCase):
             await within(connect(f"xjs://{tracker.address}", "esa", PASSWORD, authority=other.authority_file))
         self.assertIn(f"no TLS with the tracker at {tracker.address}", str(caught.exception))
         await until(lambda: "closed: no TLS" in tracker.log, "the tracker's line")
+
+
+class SocketTests(TLSTestCase):
+    """What lies under TLS is tuned as it is without."""
+
+    async def test_both_ends_are_tuned(self) -> None:
+        issued = self.certificates.issue("relay1", ["127.0.0.1"], time.time())
+        limits = Limits(user_timeout=7.5)
+        shared = Context(IReactorTime(reactor), random.Random(1), limits)
+        shared.dialling = Dialling(ClientTLS(self.certificates.authority_file))
+        accepted: Deferred[Link] = Deferred()
+        dialled: Deferred[Link] = Deferred()
+        factory = LinkFactory(shared, lambda: Telling(shared, accepted))
+        tls = ServerTLS(issued.certificate, issued.key)
+        listening = Listening(reactor, ["tls:0"], factory, tls=tls)
+        listening.startService()
+        self.addCleanup(listening.stopService)
+        self.addCleanup(factory.close_all)
+        address = Address("127.0.0.1", listening.places[0].port, tls=True)
+        build = lambda: Telling(shared, dialled)  # noqa: E731
+        dialler = Dialler(reactor, shared.random, address, build, shared.dialling)
+        dialler.start()
+        for link in (await within(accepted), await within(dialled)):
+            handle: socket.socket = link.transport.transport.getHandle()  # type: ignore[attr-defined]
+            self.assertTrue(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            self.assertTrue(handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            self.assertEqual(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 7500)
+        await within(dialler.stop())
+
+
+class Telling(Link):
+    """Tells that it is there."""
+
+    phase = Phase.AT_TRACKER_OPEN
+
+    def __init__(self, shared: Context, there: Deferred[Link]) -> None:
+        super().__init__(shared)
+        self.there = there
+
+    def opened(self) -> None:
+        self.there.callback(self)
 
 
 class NodeTests(TLSTestCase):
