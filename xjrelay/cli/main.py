@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from xjrelay.cli import account, certs, chat, doctor, keep, people, status, talk
+from xjrelay.cli import account, certs, chat, doctor, keep, people, prove, status, talk
 from xjrelay.cli.archive import ArchiveError
 from xjrelay.cli.options import Call, Command, UsageError, common, top
 from xjrelay.cli.screen import Screen
@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     _add_people(add("presence", people.presence, "how others are, and your bio"), roster=False)
     add("status", status.status, "which programs run, and whether they answer")
     add("doctor", doctor.doctor, "what is wrong with this set-up, and what to do")
+    prove.add_options(add("prove", prove.prove, "whether messages are kept while things break"))
     certs.add_options(add("certs", certs.certs, "an authority and certificates for servers of your own"))
     keep.add_commands(add)
     return xj
