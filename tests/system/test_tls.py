@@ -244,10 +244,10 @@ class SocketTests(TLSTestCase):
         self.addCleanup(factory.close_all)
         address = Address("127.0.0.1", listening.places[0].port, tls=True)
         build = lambda: Telling(shared, dialled)  # noqa: E731
-        dialler = Dialler(reactor, shared.random, address, build, shared.dialling)
+        dialler = Dialler(reactor, shared.random, address, build, shared.dialling)  # type: ignore[arg-type]
         dialler.start()
         for link in (await within(accepted), await within(dialled)):
-            handle: socket.socket = link.transport.transport.getHandle()  # type: ignore[attr-defined]
+            handle: socket.socket = link.transport.transport.getHandle()
             self.assertTrue(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             self.assertTrue(handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
             self.assertEqual(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), 7500)
