@@ -11,14 +11,17 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: venv run test lint types trial pytest dist clean
+# How long `make fuzz` runs, in all; `make test` takes the default.
+SECONDS ?= 66
+
+.PHONY: venv run test lint types trial pytest fuzz dist clean
 
 venv: .venv/.installed
 
 run: venv
 	$(BIN)/twistd --nodaemon --pidfile= xjnode
 
-test: lint types trial pytest dist
+test: lint types trial pytest fuzz dist
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
@@ -32,6 +35,11 @@ trial: .venv/.installed-test
 
 pytest: .venv/.installed-test
 	$(BIN)/pytest $(PYTEST_TESTS)
+
+# Made-up inputs for whatever reads strangers' bytes: at least 60 seconds and 200,000 of them.
+fuzz: .venv/.installed-fuzz
+	@mkdir -p build/fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 # A wheel and an sdist, each put in a clean environment where twistd has to list the plugins.
 dist: .venv/.installed-test
@@ -61,6 +69,11 @@ clean:
 
 .venv/.installed: .venv/.made setup.cfg pyproject.toml
 	$(PIP) install --editable .
+	@touch $@
+
+# Where atheris has no wheel there is nothing to install: the run says so, and fails only under CI.
+.venv/.installed-fuzz: .venv/.installed-test
+	@$(PIP) install --only-binary atheris --editable '.[fuzz]' || true
 	@touch $@
 
 .venv/.installed-test: .venv/.installed

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Coverage-guided fuzzing of whatever reads what strangers send: ``make fuzz``."""
