@@ -13,6 +13,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from xjrelay import __version__
 from xjrelay.net.context import Limits
 from xjrelay.net.pipe import Pipe
 from xjrelay.security.secret import ClusterSecret
@@ -119,6 +120,33 @@ class TrackerTestCase(SynchronousTestCase):
 
     def rows(self) -> list[ComponentRow]:
         return self.successResultOf(self.store.rows())
+
+
+class DiagnosisTests(TrackerTestCase):
+    """What an operator's tool asks."""
+
+    def test_tells_its_version_and_its_clock_to_whoever_asks(self) -> None:
+        self.reactor.advance(12.5)
+        peer = self.peer()
+        peer.say({"type": "ping", "id": "d1", "about": True}, {"type": "ping", "id": "d2"})
+        about, plain = peer.heard()
+        self.assertEqual(about, {"type": "pong", "id": "d1", "version": __version__, "clock": 12500})
+        self.assertEqual(plain, {"type": "pong", "id": "d2"})
+
+    def test_repeats_a_component_s_version(self) -> None:
+        self.peer().prove({**RELAY, "version": "0.0.1"})
+        self.assertEqual([one["version"] for one in self.array()], ["0.0.1"])
+        self.assertEqual(self.rows()[0].extra, {"version": "0.0.1"})
+
+    def test_who_could_not_be_dialled_proves_itself_and_is_not_listed(self) -> None:
+        self.peer().prove(RELAY)
+        tool, wrong = self.peer(), self.peer()
+        hello = {"ip_local": "0.0.0.0", "port": 0, "type": "relay"}
+        self.assertEqual(tool.prove(hello), [[LISTED_RELAY]])
+        self.assertEqual([row.component_id for row in self.rows()], ["r1"])
+        self.assertEqual(self.array(), [LISTED_RELAY])
+        [answer] = wrong.prove(hello, "another-secret-altogether")
+        self.assertEqual(answer["code"], 401)
 
 
 async def nothing() -> None:

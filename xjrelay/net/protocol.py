@@ -31,6 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from xjrelay.domain.limits import Meter
+from xjrelay import __version__
 from xjrelay.net.context import Context
 from xjrelay.net.direct import writer
 from xjrelay.net.socket import IStream, tune
@@ -137,7 +138,10 @@ class Link(Protocol):
     def on_ping(self, ping: Stanza) -> None:
         """Answer a ping."""
         assert isinstance(ping, Ping)
-        self.send_frame(_PONG if ping.id is None else codec.encode(Pong(ping.id)))
+        if ping.about:
+            self.send(Pong(ping.id, __version__, int(self.context.clock.seconds() * 1000)))
+        else:
+            self.send_frame(_PONG if ping.id is None else codec.encode(Pong(ping.id)))
 
     def on_pong(self, pong: Stanza) -> None:
         """The other end answers pings, so from now on its silence means something."""

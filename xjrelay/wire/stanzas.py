@@ -45,15 +45,25 @@ class Stanza(msgspec.Struct, omit_defaults=True, rename={"from_": "from"}):
 
 
 class Ping(Stanza, tag_field="type", tag="ping"):
-    """``{"type": "ping", "id"?}``: are you there? Answered by :class:`Pong` (section 2)."""
+    """``{"type": "ping", "id"?, "about"?}``: are you there? Answered by :class:`Pong` (section 2).
+
+    With ``about`` true: and which version are you, and what time is it there?
+    """
 
     id: Id | None = None
+    about: bool = False
 
 
 class Pong(Stanza, tag_field="type", tag="pong"):
-    """``{"type": "pong", "id"?}``: the answer to :class:`Ping`, its id repeated."""
+    """``{"type": "pong", "id"?, "version"?, "clock"?}``: the answer to :class:`Ping`, its id repeated.
+
+    ``version`` of the program and ``clock``, its time in milliseconds since 1970, where ``about``
+    asked for them.
+    """
 
     id: Id | None = None
+    version: Text | None = None
+    clock: Count | None = None
 
 
 class Auth(Stanza, tag_field="type", tag="auth"):
@@ -100,10 +110,11 @@ class ComponentHello(Stanza):
     """Who connects, the first frame to a tracker, a manager, or from relay to relay.
 
     ``{"ip_local", "port", "type": "manager"|"relay"|"client", "is_private"?, "name"?,
-    "endpoints"?, "component_id"?, "relay_id"?, "relay_username"?}`` (sections 4, 5, 10).
+    "endpoints"?, "component_id"?, "relay_id"?, "relay_username"?, "version"?}`` (sections 4, 5,
+    10).
     ``component_id`` and ``relay_id`` are random and outlive restarts; ``relay_username`` is
     the name the manager gave. ``is_private`` may be a boolean or, as the original sent it,
-    a number.
+    a number. ``version`` is the program's.
     """
 
     ip_local: Host
@@ -115,6 +126,7 @@ class ComponentHello(Stanza):
     component_id: Id | None = None
     relay_id: Id | None = None
     relay_username: Id | None = None
+    version: Text | None = None
 
 
 class GetComponents(Stanza, tag_field="message", tag="get components"):

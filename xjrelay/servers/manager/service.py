@@ -18,6 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
+from xjrelay import __version__
 from xjrelay.net.tracker import DEFAULT_LEASE, Trackers
 from xjrelay.servers.listening import Listening, Place, advertised
 from xjrelay.servers.manager.protocol import ManagerFactory
@@ -166,6 +167,7 @@ class ManagerService(MultiService):
             is_private=self.place.is_private,
             endpoints=list(self.place.endpoints) or None,
             component_id=self._manager_id,
+            version=__version__,
         )
 
     def _registered(self, components: list[ComponentHello]) -> None:

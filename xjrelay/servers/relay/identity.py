@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from xjrelay import __version__
 from xjrelay.security.private import create_private, read_private
 from xjrelay.servers.listening import Place
 from xjrelay.servers.startup import StartupError
@@ -84,4 +85,6 @@ class Identity:
         place = self.place
         offered = list(place.endpoints) or None
         private = place.is_private
-        return ComponentHello(place.host, place.port, "relay", private, endpoints=offered, **ours)
+        return ComponentHello(
+            place.host, place.port, "relay", private, endpoints=offered, version=__version__, **ours
+        )

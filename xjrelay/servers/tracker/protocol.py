@@ -56,8 +56,11 @@ class TrackerProtocol(AdmittingLink):
         self.demand_proof(self._check, hello)
 
     def admitted(self) -> None:
-        """A component proved itself: it is listed, and gets the array."""
+        """A component proved itself: it is listed, unless nobody could dial it, and gets the array."""
         assert self._hello is not None
+        if self._hello.port == 0:
+            self._open()
+            return
         self._rendezvous.join(self._hello, self)
         self._listed = True
         self._open()

@@ -111,7 +111,7 @@ class Rendezvous:
 
 def _row(hello: ComponentHello, now: int) -> ComponentRow:
     entry = listed(hello)
-    extra = {"name": entry.name, "endpoints": entry.endpoints}
+    extra = {"name": entry.name, "endpoints": entry.endpoints, "version": entry.version}
     return ComponentRow(
         component_id=identify(hello),
         type=entry.type,
