@@ -34,6 +34,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "xjrelay_relays_live": ("gauge", "relays a manager assigns users to"),
     "xjrelay_sessions": ("gauge", "sessions of users at a relay"),
     "xjrelay_mesh_links": ("gauge", "relays a relay is linked with"),
+    "xjrelay_peers_linked": ("gauge", "peers a peer is linked with"),
 }
 """Every metric: its type and what it is. Counters get Prometheus's ``_total`` after the name."""
 

@@ -89,6 +89,10 @@ class Network:
             pipe.cut()
         return len(pipes)
 
+    def connections(self, one: str, other: str) -> int:
+        """How many connections there are between two machines."""
+        return sum({end.address for end in ends} == {one, other} for ends in self._pipes.values())
+
     def reachable(self, one: str, other: str) -> bool:
         """Whether no partition lies between two machines."""
         return frozenset((one, other)) not in self._partitions
@@ -166,7 +170,7 @@ class Machine:
         number = port or self.next_port()
         if number in self.ports:
             raise CannotListenError(interface, number, OSError("Address already in use"))
-        listening = Port(self, number, factory)
+        listening = Port(self, number, factory, interface.startswith("127."))
         listening.startListening()
         return listening
 
@@ -197,10 +201,13 @@ class Machine:
 
 @implementer(IListeningPort)
 class Port:
-    """A listening socket of a machine."""
+    """A listening socket of a machine; one on loopback is there for the machine itself alone."""
 
-    def __init__(self, machine: Machine, number: int, factory: ServerFactory[Any]) -> None:
+    def __init__(
+        self, machine: Machine, number: int, factory: ServerFactory[Any], loopback: bool = False
+    ) -> None:
         self.factory = factory
+        self.loopback = loopback
         self._machine = machine
         self._number = number
 
@@ -218,7 +225,8 @@ class Port:
 
     def getHost(self) -> IPv4Address:
         """Where it listens."""
-        return IPv4Address("TCP", self._machine.address, self._number)
+        host = "127.0.0.1" if self.loopback else self._machine.address
+        return IPv4Address("TCP", host, self._number)
 
 
 @implementer(IConnector)
@@ -277,7 +285,7 @@ class Connector:
         network = self._machine.network
         listener = network.machine(self._host)
         port = listener.ports.get(self._port)
-        if port is None:
+        if port is None or (port.loopback and listener is not self._machine):
             self._fail(ConnectionRefusedError())
             return
         self._pending = None
