@@ -85,7 +85,9 @@ class ServerTLS:
         context = made.getContext()
         if self._clients is not None:
             authority = Certificate.loadPEM(_checked(self._clients)).original
-            context.get_cert_store().add_cert(authority)
+            store = context.get_cert_store()
+            assert store is not None  # a context of our own making has one
+            store.add_cert(authority)
             context.add_client_ca(authority)
             context.set_verify(SSL.VERIFY_PEER)
             context.set_session_id(b"xjrelay")  # without one OpenSSL resumes no client that it knows

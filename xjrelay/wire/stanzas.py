@@ -367,8 +367,8 @@ class Message(Stanza, tag_field="stanza", tag="message"):
     "thread"?, "again"?, ...}`` (section 7, RFC 6121, 5).
 
     ``type`` is ``chat`` when absent. ``again`` true: the sender goes back to this one after a
-    503, and everything later to the same user follows it (section 8). From ``relay`` with ``error`` true and a ``code`` it says
-    that the message with this ``id`` reached nobody.
+    503, and everything later to the same user follows it (section 8). From ``relay`` with ``error``
+    true and a ``code`` it says that the message with this ``id`` reached nobody.
     """
 
     to: AddressText
