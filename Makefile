@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What a person types. `make run` serves, `make test` runs every check; both make .venv first.
 
-PLUGINS := xjtracker xjmanager xjrelay xjnode
+PLUGINS := xjtracker xjmanager xjrelay xjnode xjpeer
 # The tests each runner gets; a slow one can be left out of a runner from here.
 TRIAL_TESTS ?= tests
 PYTEST_TESTS ?= tests

@@ -85,7 +85,7 @@ class PrecedenceTests(OptionsTestCase):
 
     def test_each_program_listens_on_its_own_port(self) -> None:
         listens = {program: self.parse(program=program)["listen"] for program in PROGRAMS}
-        expected = {"tracker": 5000, "manager": 5001, "relay": 5002, "node": 5000}
+        expected = {"tracker": 5000, "manager": 5001, "relay": 5002, "node": 5000, "peer": 5000}
         self.assertEqual(listens, {program: [f"tcp:{port}"] for program, port in expected.items()})
 
     def test_a_default_is_not_shared_between_programs(self) -> None:

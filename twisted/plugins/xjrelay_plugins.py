@@ -27,3 +27,9 @@ node = ServiceMaker(
     "A tracker, a manager and relays in one process.",
     "xjnode",
 )
+peer = ServiceMaker(
+    "xjrelay peer",
+    "xjrelay.servers.peer.tap",
+    "Chat without a server: peers find and message one another directly.",
+    "xjpeer",
+)

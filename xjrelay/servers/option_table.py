@@ -7,6 +7,7 @@ another room's constant is taken from there, so that no number stands twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,14 @@ from xjrelay.security.scram import DEFAULT_ROUNDS, MIN_ROUNDS
 from xjrelay.servers.kinds import ADDRESS, BYTES, ENDPOINT, FLAG, PATH, SECONDS, TEXT, Kind, choice, count
 from xjrelay.wire.endpoints import Address
 
-ALL = "tracker manager relay node"
+SERVERS = "tracker manager relay node"
+ALL = SERVERS + " peer"
 DEFAULT_ENDPOINTS = {
     "tracker": ["tcp:5000"],
     "manager": ["tcp:5001"],
     "relay": ["tcp:5002"],
     "node": ["tcp:5000"],
+    "peer": ["tcp:5000"],
 }
 """Where each program listens; without ``interface=`` that is 127.0.0.1 only."""
 
@@ -79,22 +82,28 @@ class Option:
 
 _LIMITS = Limits()
 
+
+def _peer_or(peer: Any, other: Any) -> Callable[[str], Any]:
+    """A default that is another one for peers, who speak with strangers."""
+    return lambda program: peer if program == "peer" else other
+
+
 TABLE: tuple[Option, ...] = (
     Option("listen", ALL, ENDPOINT, DEFAULT_ENDPOINTS.__getitem__, "where to listen; 127.0.0.1 unless it says interface=", "tcp:5000, 5001 (manager), 5002 (relay)", True),
-    Option("data-dir", ALL, PATH, None, "folder for all that is kept; one a process", "$XDG_DATA_HOME/xjrelay/PROGRAM"),
+    Option("data-dir", ALL, PATH, None, "folder for all that is kept; one a process", "$XDG_DATA_HOME/xjrelay/PROGRAM, of a peer peer/NAME-PORT"),
     Option("config", ALL, PATH, None, "TOML file with the same names"),
-    Option("cluster-secret-file", ALL, PATH, None, "the secret the cluster's programs share; made on first use", "$XDG_CONFIG_HOME/xjrelay/cluster.secret"),
+    Option("cluster-secret-file", SERVERS, PATH, None, "the secret the cluster's programs share; made on first use", "$XDG_CONFIG_HOME/xjrelay/cluster.secret"),
     Option("log-format", ALL, choice("text", "json"), "text", "how a log line looks"),
     Option("admin", ALL, ENDPOINT, None, "where to serve /healthz, /readyz and /metrics over HTTP"),
     Option("allow-plaintext", ALL, FLAG, False, "listen off loopback without TLS, and take plain passwords there"),
-    Option("allow-tls12", ALL, FLAG, False, "take TLS 1.2 as well, with elliptic-curve key exchange and AES-GCM only"),
-    Option("tls-certificate", ALL, PATH, None, "PEM file, the chain after the certificate: shown by listeners on tls:, and to servers that ask; read again on SIGHUP"),
-    Option("tls-key", ALL, PATH, None, "PEM file with its key", "the certificate's file"),
-    Option("tls-authority", ALL, TEXT, None, "PEM file of the authority whose components are believed, or its fingerprint, sha256:...", "the system's authorities"),
-    Option("tls-require-client-certificate", ALL, FLAG, False, "components have to show a certificate of --tls-authority for the host they say they are at"),
+    Option("allow-tls12", SERVERS, FLAG, False, "take TLS 1.2 as well, with elliptic-curve key exchange and AES-GCM only"),
+    Option("tls-certificate", SERVERS, PATH, None, "PEM file, the chain after the certificate: shown by listeners on tls:, and to servers that ask; read again on SIGHUP"),
+    Option("tls-key", SERVERS, PATH, None, "PEM file with its key", "the certificate's file"),
+    Option("tls-authority", SERVERS, TEXT, None, "PEM file of the authority whose components are believed, or its fingerprint, sha256:...", "the system's authorities"),
+    Option("tls-require-client-certificate", SERVERS, FLAG, False, "components have to show a certificate of --tls-authority for the host they say they are at"),
     Option("tracker", "manager relay", ADDRESS, [Address("127.0.0.1", 5000)], "a tracker to register with", "127.0.0.1:5000", True),
-    Option("advertise", "manager relay node", ADDRESS, [], "where others reach this program, with TLS or without; of a node the host counts, its ports follow each other", "where it listens", True),
-    Option("lease", ALL, SECONDS, DEFAULT_LEASE, "how long a tracker lists a component it does not hear; heartbeats come every third of it"),
+    Option("advertise", "manager relay node peer", ADDRESS, [], "where others reach this program, with TLS or without; of a node the host counts, its ports follow each other", "where it listens", True),
+    Option("lease", SERVERS, SECONDS, DEFAULT_LEASE, "how long a tracker lists a component it does not hear; heartbeats come every third of it"),
     Option("relays", "node", count(1, 64), 2, "relays in the process"),
     Option("registration", "manager node", choice("open", "invite", "closed"), "open", "who may make an account: anybody, who was invited (see xj invite), nobody"),
     Option("default-bio", "manager node", TEXT, DEFAULT_BIO, "the bio of a new account"),
@@ -116,19 +125,23 @@ TABLE: tuple[Option, ...] = (
     Option("max-queue", "relay node", count(1, 10**6), MAX_QUEUE, "stanzas kept for a session that has not acknowledged them"),
     Option("max-queue-bytes", "relay node", BYTES, MAX_QUEUE_BYTES, "bytes kept for a session that has not acknowledged them"),
     Option("allow-legacy-clients", "relay node", FLAG, False, "admit hellos without a token, from users logged in from the same address"),
+    Option("name", "peer", TEXT, None, "what this peer calls itself", "the login name"),
+    Option("connect", "peer", ADDRESS, [], "a peer to connect to, from the beginning and whenever it is lost", "nobody", True),
+    Option("discovery", "peer", choice("on", "off"), "on", "announce and find peers on the local network (mDNS); a peer on loopback does neither"),
+    Option("map-port", "peer", FLAG, False, "ask the home router (UPnP) to let others in"),
     Option("max-frame", ALL, BYTES, _LIMITS.max_frame, "longest frame accepted"),
     Option("max-links", ALL, count(1, 10**7), _LIMITS.max_links, "connections a listener holds at a time"),
     Option("max-links-address", ALL, count(1, 10**7), _LIMITS.max_links_address, "connections one address has at a listener at a time; an IPv6 /64 is one address"),
     Option("max-handshakes", ALL, count(1, 10**7), _LIMITS.max_handshakes, "connections at a listener whose hello or login isn't through; above it the oldest of them makes way"),
     Option("limit-loopback", ALL, FLAG, False, "limits by address hold for this machine too"),
-    Option("max-stanzas", ALL, count(1, 10**7), _LIMITS.max_stanzas, "stanzas a second a user may send; above it nothing more is read for a while"),
-    Option("max-bytes", ALL, BYTES, _LIMITS.max_bytes, "bytes a second a user may send, likewise"),
+    Option("max-stanzas", ALL, count(1, 10**7), _peer_or(200, _LIMITS.max_stanzas), "stanzas a second a user, or a peer, may send; above it nothing more is read for a while", f"{_LIMITS.max_stanzas}, 200 (peer)"),
+    Option("max-bytes", ALL, BYTES, _peer_or(2**20, _LIMITS.max_bytes), "bytes a second, likewise", f"{_LIMITS.max_bytes}, {2**20} (peer)"),
     Option("rate-burst", ALL, SECONDS, _LIMITS.rate_burst, "seconds' worth of stanzas and bytes that may come at once"),
     Option("idle-timeout", ALL, SECONDS, _LIMITS.idle_timeout, "who is heard nothing of for this long, not even a pong, is closed"),
     Option("max-bad-frames", ALL, count(1, 10**6), _LIMITS.max_bad_frames, "bad frames in a row that close a link"),
     Option("max-outgoing", ALL, BYTES, _LIMITS.max_outgoing, "bytes held for a reader that does not read, before it is cut"),
     Option("hello-timeout", ALL, SECONDS, _LIMITS.hello_timeout, "time from a connection to the end of its handshake"),
-    Option("ping-interval", ALL, SECONDS, _LIMITS.ping_interval, "a link unheard for this long is pinged, for twice as long closed"),
+    Option("ping-interval", ALL, SECONDS, _peer_or(30.0, _LIMITS.ping_interval), "a link unheard for this long is pinged, for twice as long closed; a peer pings each time, and is gone after three", f"{_LIMITS.ping_interval:g}, 30 (peer)"),
     Option("user-timeout", ALL, SECONDS, _LIMITS.user_timeout, "how long sent bytes may stay unacknowledged by the other machine (TCP_USER_TIMEOUT)"),
     Option("close-timeout", ALL, SECONDS, _LIMITS.close_timeout, "how long a closing link may take before it is cut"),
 )

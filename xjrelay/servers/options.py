@@ -24,7 +24,7 @@ from twisted.python import usage
 
 from xjrelay import __version__
 from xjrelay.servers.kinds import FLAG
-from xjrelay.servers.option_table import ALL, TABLE, Option
+from xjrelay.servers.option_table import ALL, SERVERS, TABLE, Option
 
 USAGE_STATUS = 2
 """The exit status of a wrong option."""
@@ -40,7 +40,7 @@ class ProgramOptions(usage.Options):
     ``HOST:PORT`` is a tuple, a repeatable option is a list, an absent path is None.
 
     Attributes:
-        program: ``tracker``, ``manager``, ``relay`` or ``node``.
+        program: ``tracker``, ``manager``, ``relay``, ``node`` or ``peer``.
         sources: for each name where its value came from: ``--name``, ``XJ_NAME``, ``file:line`` or
             ``default``.
         environ: the environment that counts.
@@ -120,12 +120,15 @@ def page_table() -> str:
         "|---|---|---|---|---|---|",
     ]
     for option in TABLE:
-        programs = "all" if option.programs == ALL else ", ".join(option.programs.split())
+        programs = _PROGRAMS.get(option.programs) or ", ".join(option.programs.split())
         kind = option.kind.name.replace("|", " or ") + (", repeatable" if option.repeatable else "")
         name, variable = f"`--{option.name}`", f"`{option.variable}`"
         cells = (name, programs, kind, option.shown_default(), variable, option.doc)
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"
+
+
+_PROGRAMS = {ALL: "all", SERVERS: "all but peer"}
 
 
 def _plugin(program: str) -> str:
