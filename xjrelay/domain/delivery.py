@@ -43,10 +43,14 @@ class Owing(Enum):
 
 
 class Owed(NamedTuple, Generic[Origin]):
-    """A frame sent to the session and not acknowledged, and where it came from (None: from us)."""
+    """A frame sent to the session and not acknowledged, and where it came from (None: from us).
+
+    Mail doesn't count for the bounds: whoever hands out a mailbox sends little of it at a time.
+    """
 
     frame: bytes
     origin: Origin | None
+    is_mail: bool = False
 
 
 class Resumed(NamedTuple, Generic[Origin]):
@@ -77,6 +81,7 @@ class Delivery(Generic[Origin]):
         self._max_bytes = max_bytes
         self._owed: deque[Owed[Origin]] = deque()
         self._held: deque[Owed[Origin]] | None = None
+        self._count = 0
         self._bytes = 0
         self._acknowledged = 0
         self._received = 0
@@ -128,9 +133,9 @@ class Delivery(Generic[Origin]):
             sent later, by :meth:`release`.
         """
         room, held = (2 if origin is None else 1), self._held
-        count = len(self._owed) if held is None else len(self._owed) + len(held)
-        if count >= room * self._max_count or self._bytes >= room * self._max_bytes:
+        if self._count >= room * self._max_count or self._bytes >= room * self._max_bytes:
             return Owing.FULL
+        self._count += 1
         self._bytes += len(frame)
         if held is not None and origin is not None:
             held.append(Owed(frame, origin))
@@ -139,10 +144,8 @@ class Delivery(Generic[Origin]):
         return Owing.OWED
 
     def owe_mail(self, frame: bytes, origin: Origin) -> None:
-        """A message out of the mailbox is sent, before anything held; what comes of it at a time is bounded
-        by whoever hands it out."""
-        self._owed.append(Owed(frame, origin))
-        self._bytes += len(frame)
+        """A message out of the mailbox is sent, before anything held."""
+        self._owed.append(Owed(frame, origin, True))
 
     def acknowledge(self, h: int) -> list[Origin]:
         """The session has the first `h` frames; returns the origins settled, oldest first.
@@ -156,7 +159,9 @@ class Delivery(Generic[Origin]):
         settled = []
         for _ in range(count):
             owed = self._owed.popleft()
-            self._bytes -= len(owed.frame)
+            if not owed.is_mail:
+                self._count -= 1
+                self._bytes -= len(owed.frame)
             if owed.origin is not None:
                 settled.append(owed.origin)
         self._acknowledged = h
@@ -181,7 +186,7 @@ class Delivery(Generic[Origin]):
         left += self._held or ()
         self._owed.clear()
         self._held = None
-        self._bytes = 0
+        self._count = self._bytes = 0
         return left
 
     def receive(self) -> None:

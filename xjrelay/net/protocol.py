@@ -30,8 +30,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from xjrelay.domain.limits import Meter
 from xjrelay import __version__
+from xjrelay.domain.limits import Meter
 from xjrelay.net.context import Context
 from xjrelay.net.direct import writer
 from xjrelay.net.socket import IStream, tune
@@ -77,6 +77,8 @@ class Link(Protocol):
         must_answer: whether silence alone closes the link. False for a link whose other end
             may be the original's client, which answers no ping: it counts only once it has
             answered one.
+        quick: a method of a subclass that has a fast lane: takes frames and returns how many of
+            them, from the first, it is done with.
         heartbeat: whether a ping goes at every interval, not only after a quiet one.
         metered: whether what is heard is held to a rate, until :meth:`unmetered`. True for
             everybody who dials a server and hasn't proved to be a component.
@@ -92,6 +94,7 @@ class Link(Protocol):
     metered: ClassVar[bool] = False
     transport: IStream
     phase: Phase
+    quick: Callable[[list[bytes]], int] | None = None
 
     def __init__(self, context: Context, max_frame: int | None = None) -> None:
         self.context = context
@@ -199,11 +202,6 @@ class Link(Protocol):
     def is_congested(self) -> bool:
         """Whether the transport has more than it can send: a bulk of frames had better wait."""
         return self._full
-
-    def allow(self, max_frame: int) -> None:
-        """From now on frames may be so long: the other end has proved who it is."""
-        self._max_frame = max(self._max_frame, max_frame)
-        self._framer.allow(self._max_frame)
 
     def flush(self) -> None:
         """Hand what is gathered to the transport, as one write."""
@@ -428,12 +426,16 @@ class Link(Protocol):
         if self._busy:
             self._waiting.extend(frames)
             return
-        for index, frame in enumerate(frames):
-            held = self._take(frame)
-            if self.close_reason is not None:
-                return
+        quick = self.quick
+        at, count = 0, len(frames)
+        while at < count and self.close_reason is None:
+            if quick is not None and (done := quick(frames[at:] if at else frames)):
+                at += done
+                continue
+            held = self._take(frames[at])
+            at += 1
             if held:
-                self._waiting.extend(frames[index + 1 :])
+                self._waiting.extend(frames[at:])
                 return
 
     def _take(self, frame: bytes) -> bool:

@@ -165,14 +165,15 @@ class Sandbox(Timeline):
         Args:
             name: the user.
             password: any that is allowed.
-            options: of :func:`xjrelay.client.tx.connect`, such as ``register``; ``url`` for another tracker.
+            options: of :func:`xjrelay.client.tx.connect`, such as ``register``; ``url`` for another tracker,
+                ``machine`` for another machine.
         """
         url = f"xj://{self._addresses['tracker']}:{TRACKER_PORT}"
         if self._certificates is not None:
             url = url.replace("xj:", "xjs:")
             options.setdefault("authority", self._certificates.authority_file)
         url = options.pop("url", url)
-        machine: Any = self.machine(f"user {name}")
+        machine: Any = self.machine(options.pop("machine", f"user {name}"))
         return tx.connect(url, name, password, reactor=machine, rng=self.random, **options)
 
     def user(self, name: str, **options: Any) -> tx.Client:

@@ -56,10 +56,6 @@ class Framer:
         """Bytes of an unfinished frame held back."""
         return len(self._buffer)
 
-    def allow(self, max_frame: int) -> None:
-        """Frames may be so long from now on."""
-        self._max = max_frame
-
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that ``data`` completes, in order, empty ones left out.
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from xjrelay.net.context import TRUSTED_MAX_FRAME
 from xjrelay.net.factory import LinkFactory
 from xjrelay.net.proof import AdmittingLink
 from xjrelay.servers.manager import account, presence, roster
@@ -121,7 +120,6 @@ class ManagerProtocol(AdmittingLink):
             raise RemoteError(Code.NOT_NOW, "not now, try again", CloseReason.INTERNAL) from error
         if self._seat is not None:
             self._manager.sessions.joined(self._seat)
-            self.allow(TRUSTED_MAX_FRAME)
         self.phase = Phase.MANAGER_RELAY
         self.established()
 
