@@ -17,6 +17,8 @@ from xjrelay.client.errors import ClientError
 from xjrelay.net.pipe import End
 from xjrelay.sandbox.suite import MANAGER_PORT, RELAY_PORT, TRACKER_PORT, Sandbox
 from xjrelay.security.folder import Folder
+from xjrelay.security.scram import MIN_ROUNDS
+from xjrelay.servers.manager.state import Policy
 
 RELAYS = ("10.0.1.1", "10.0.1.2")
 PORTS = {"tracker": TRACKER_PORT, "manager": MANAGER_PORT, "relay1": RELAY_PORT}
@@ -134,6 +136,12 @@ class TLSTests(SynchronousTestCase):
         plain: Plain = self.sandbox.run(connectProtocol(endpoint, Plain()))
         self.sandbox.advance(1)
         return plain
+
+    def test_a_plain_password_is_taken_where_nobody_can_read_it(self) -> None:
+        policy = Policy(key_rounds=MIN_ROUNDS, allow_plaintext=False)
+        sandbox = Sandbox(relays=1, policy=policy, tls=Path(self.mktemp()))
+        sandbox.start()
+        self.assertEqual(sandbox.user("gita").username, "gita")
 
     def test_a_client_without_tls_gets_nowhere(self) -> None:
         failing = self.sandbox.connect("gita", url=f"xj://{self.sandbox.machine('tracker').address}:5000")

@@ -24,6 +24,10 @@ class PortTests(SynchronousTestCase):
         made = endpoints(["tcp:70:interface=0.0.0.0:backlog=5"], 2)
         self.assertEqual(made[1], "tcp:71:interface=0.0.0.0:backlog=5")
 
+    def test_keep_tls_before_them(self) -> None:
+        self.assertEqual(endpoints(["tls:5223"], 2), ["tls:5223", "tls:5224"])
+        self.assertEqual(endpoints(["tls:tcp6:1:a=b"], 2), ["tls:tcp6:1:a=b", "tls:tcp6:2:a=b"])
+
     def test_are_all_free_ones_for_0(self) -> None:
         self.assertEqual(endpoints(["tcp:0"], 3), ["tcp:0"] * 3)
 
@@ -59,6 +63,10 @@ class ScreenTests(SynchronousTestCase):
         self.assertNotIn("--tracker", what_next(self.places, Path("/data"), Path("twistd")))
         self.places["tracker"] = Place("::1", 7000)
         self.assertIn("--tracker [::1]:7000", what_next(self.places, Path("/data"), Path("twistd")))
+
+    def test_says_that_the_tracker_is_to_be_reached_by_tls(self) -> None:
+        self.places["tracker"] = Place("127.0.0.1", 5000, tls=True)
+        self.assertIn("--tracker xjs://127.0.0.1:5000", what_next(self.places, Path("/data"), Path("twistd")))
 
     def test_names_xj_by_the_path_twistd_was_run_by(self) -> None:
         folder = Path(self.mktemp())

@@ -26,7 +26,7 @@ MAKERS = {
     "manager": manager.make_service,
     "relay": relay.make_service,
 }
-DEFAULT_TRACKER = ("127.0.0.1", 5000)
+DEFAULT_TRACKER = "127.0.0.1:5000"
 """Where ``xj`` looks when it isn't told."""
 
 
@@ -81,7 +81,8 @@ def what_next(places: Mapping[str, Place], folder: Path, twistd: Path) -> str:
     relays = ", ".join(_shown(place) for name, place in places.items() if name.startswith("relay"))
     here = places["tracker"]
     xj = str(twistd.with_name("xj")) if twistd.with_name("xj").exists() else "xj"
-    where = "" if (here.host, here.port) == DEFAULT_TRACKER else f" --tracker {_shown(here)}"
+    tracker = f"xjs://{_shown(here)}" if here.tls else _shown(here)
+    where = "" if tracker == DEFAULT_TRACKER else f" --tracker {tracker}"
     return f"""
 xjrelay serves.
 
