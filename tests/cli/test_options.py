@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stderr
+import json
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,6 +14,8 @@ from xjrelay.cli import people, talk
 from xjrelay.cli.main import WRONG_USAGE, main, parser
 from xjrelay.cli.options import Call, UsageError
 from xjrelay.cli.screen import Screen
+from xjrelay.security.invitations import PURPOSE, check
+from xjrelay.security.secret import ClusterSecret
 
 
 def call(typed: str, **environ: str) -> Call:
@@ -56,6 +59,48 @@ class UserTests(SynchronousTestCase):
         with self.assertRaises(UsageError) as caught:
             call("login --password-file /nonexistent/x").password()
         self.assertIn("No such file", str(caught.exception))
+
+
+class AccountTests(SynchronousTestCase):
+    """Passwords to come, and invitations."""
+
+    def test_the_new_password_from_a_file_before_the_environment(self) -> None:
+        path = Path(self.mktemp())
+        path.write_text("the new one\n", encoding="utf-8")
+        self.assertEqual(call(f"password --new-password-file {path}").new_password(), "the new one")
+        self.assertEqual(call("password", XJ_NEW_PASSWORD="x").new_password(), "x")
+        with self.assertRaises(UsageError) as caught:
+            call("password --new-password-file /nonexistent/x").new_password()
+        self.assertIn("--new-password-file", str(caught.exception))
+
+    def test_an_invitation_is_a_link_that_names_the_tracker(self) -> None:
+        secret = Path(self.mktemp())
+        secret.write_text("a-secret-for-the-tests\n")
+        secret.chmod(0o600)
+        typed = f"invite --cluster-secret-file {secret} --tracker xjs://chat.example.org:5000 --count 3"
+        out = io.StringIO()
+        with redirect_stdout(out):
+            self.assertEqual(main([*typed.split(), "--json"]), 0)
+        made = json.loads(out.getvalue())
+        self.assertEqual(made["link"], "xjs://chat.example.org:5000?invitation=" + made["code"])
+        keys = ClusterSecret("a-secret-for-the-tests").keys(PURPOSE)
+        invitation = check(keys, made["code"], made["expires"] - 7 * 86400)
+        self.assertEqual((invitation.most, invitation.expires_at), (3, made["expires"] * 1000))
+
+    def test_an_invitation_that_can_not_be_made(self) -> None:
+        secret = Path(self.mktemp())
+        with redirect_stderr(io.StringIO()) as errors:
+            self.assertEqual(main(["invite", "--cluster-secret-file", str(secret)]), 1)
+            self.assertIn("there is no cluster secret at", errors.getvalue())
+            self.assertFalse(secret.exists())
+            secret.write_text("a-secret-for-the-tests\n")
+            secret.chmod(0o644)
+            self.assertEqual(main(["invite", "--cluster-secret-file", str(secret)]), 1)
+            self.assertNotIn("a-secret-for-the-tests", errors.getvalue())
+            secret.chmod(0o600)
+            for wrong in ("--count 0", "--count 70000", "--days -99999"):
+                command = ["invite", "--cluster-secret-file", str(secret), *wrong.split()]
+                self.assertEqual(main(command), WRONG_USAGE, wrong)
 
 
 class ParserTests(SynchronousTestCase):

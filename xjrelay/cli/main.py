@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from xjrelay.cli import account, certs, chat, doctor, keep, people, prove, status, talk
+from xjrelay.cli import account, certs, chat, doctor, invite, keep, people, prove, status, talk
 from xjrelay.cli.archive import ArchiveError
 from xjrelay.cli.options import Call, Command, UsageError, common, top
 from xjrelay.cli.screen import Screen
@@ -67,8 +67,11 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(command=command)
         return made
 
-    add("register", account.register, "make an account")
+    registering = add("register", account.register, "make an account")
     add("login", account.login, "see whether user and password are right")
+    account.add_options(registering, add("password", account.password, "change your password"))
+    add("unregister", account.unregister, "remove your account")
+    invite.add_options(add("invite", invite.invite, "a link by which accounts can be made, for operators"))
     send = add("send", talk.send, "send a message and say what became of it")
     send.add_argument("--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="default 30")
     send.add_argument("to", help="a user")

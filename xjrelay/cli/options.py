@@ -16,7 +16,7 @@ from xjrelay.cli.screen import Screen
 from xjrelay.client.aio import Client, connect
 from xjrelay.client.errors import BadAddress
 from xjrelay.client.session import Settings, check_user
-from xjrelay.client.target import SCHEME, SECURE_SCHEME, Place, trackers
+from xjrelay.client.target import INVITATION, SCHEME, SECURE_SCHEME, Place, invitation, trackers
 
 DEFAULT_TRACKER = "127.0.0.1:5000"
 
@@ -96,22 +96,34 @@ class Call:
             UsageError: it can't be had, or the two differ.
         """
         if self.args.password_file is not None:
-            try:
-                return str(self.args.password_file.read_text("utf-8")).split("\n", 1)[0].rstrip("\r")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-                raise UsageError(f"--password-file {self.args.password_file}: {reason}") from None
+            return _first_line("--password-file", self.args.password_file)
         if "XJ_PASSWORD" in self.environ:
             return self.environ["XJ_PASSWORD"]
         if not sys.stdin.isatty():
             raise UsageError("no password: give --password-file FILE or XJ_PASSWORD")
-        password = getpass.getpass(f"Password of {self.user()}: ")
-        if twice and getpass.getpass("The same again: ") != password:
-            raise UsageError("the two passwords differ")
-        return password
+        return _ask(f"Password of {self.user()}: ", twice)
+
+    def new_password(self) -> str:
+        """The password to come: from ``--new-password-file``, XJ_NEW_PASSWORD, or asked twice.
+
+        Raises:
+            UsageError: it can't be had, or the two differ.
+        """
+        if self.args.new_password_file is not None:
+            return _first_line("--new-password-file", self.args.new_password_file)
+        if "XJ_NEW_PASSWORD" in self.environ:
+            return self.environ["XJ_NEW_PASSWORD"]
+        if not sys.stdin.isatty():
+            raise UsageError("no new password: give --new-password-file FILE or XJ_NEW_PASSWORD")
+        return _ask(f"New password of {self.user()}: ", twice=True)
 
     async def connect(
-        self, settings: Settings | None = None, register: bool = False, resource: str | None = None
+        self,
+        settings: Settings | None = None,
+        register: bool = False,
+        resource: str | None = None,
+        invited: str | None = None,
+        password: str | None = None,
     ) -> Client:
         """Log in as the user.
 
@@ -119,9 +131,16 @@ class Call:
             settings: what to leave out.
             register: make the account.
             resource: the device; random when absent, so that the command replaces no running client.
+            invited: to register with: a code, or a link, which also says where the tracker is.
+            password: the user's; otherwise as :meth:`password` finds it.
         """
         user, url = self.user(), self.url()
-        password = self.password(twice=register)
+        if invited is not None and "://" in invited:
+            code, here = invitation(invited) or "", self.args.tracker is None
+            url = f"{invited.partition(INVITATION)[0] if here else url}{INVITATION}{code}"
+        elif invited is not None:
+            url = f"{url}{INVITATION}{invited}"
+        password = self.password(twice=register) if password is None else password
         device = f"xj-{secrets.token_hex(4)}" if resource is None else resource
         return await connect(
             url,
@@ -132,6 +151,31 @@ class Call:
             authority=self.authority(),
             settings=settings,
         )
+
+
+def _first_line(option: str, path: Path) -> str:
+    """What a file holds, up to its first line's end.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    try:
+        return path.read_text("utf-8").split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UsageError(f"{option} {path}: {reason}") from None
+
+
+def _ask(prompt: str, twice: bool) -> str:
+    """A password, typed.
+
+    Raises:
+        UsageError: the two differ.
+    """
+    password = getpass.getpass(prompt)
+    if twice and getpass.getpass("The same again: ") != password:
+        raise UsageError("the two passwords differ")
+    return password
 
 
 def common(again: bool = False) -> argparse.ArgumentParser:

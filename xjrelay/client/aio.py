@@ -29,7 +29,7 @@ from xjrelay.client.core import Login
 from xjrelay.client.model import Component, Contact, Event, Message, Presence, Receipt
 from xjrelay.client.network import Cancellable, Connection, DialError, Receiver, TLSError
 from xjrelay.client.session import SEND_TIMEOUT, Session, Settings
-from xjrelay.client.target import Place, trackers
+from xjrelay.client.target import Place, invitation, trackers
 from xjrelay.client.trackers import Trackers
 from xjrelay.client.trackers import probe as _probe
 
@@ -54,6 +54,7 @@ async def connect(  # noqa: PLR0913  # what an application may choose
 
     Args:
         url: the trackers: ``xj://host:port``, or ``xjs://host:port`` for TLS; several with commas.
+            To register by invitation, the link one was given: ``xj://host:port?invitation=...``.
         username: as whom.
         password: kept in memory to log in again; only with ``register`` is it sent, otherwise proven.
         register: make the account.
@@ -69,7 +70,8 @@ async def connect(  # noqa: PLR0913  # what an application may choose
         ClientError: see :mod:`xjrelay.client.errors`.
     """
     network = AsyncioNetwork(asyncio.get_running_loop(), rng or random.Random(), authority)
-    session = Session(network, trackers(url), Login(username, password, resource, register), settings, outbox)
+    login = Login(username, password, resource, register, invitation(url))
+    session = Session(network, trackers(url), login, settings, outbox)
     try:
         await session.start()
     except asyncio.CancelledError:
@@ -104,12 +106,14 @@ class Client:
     """One user, online. Made by :func:`connect`; ``async with`` closes it.
 
     Attributes:
+        account: what its owner can do with it.
         roster: the contacts, and how to change them.
         presence: how others are, and how to say how we are.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.account = Account(session)
         self.roster = Roster(session)
         self.presence = PresenceBoard(session)
 
@@ -154,6 +158,21 @@ class Client:
     async def close(self) -> None:
         """Log out and close."""
         await self._session.close()
+
+
+class Account:
+    """The account, changed by its owner; the password one logged in with is proved once more."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def change_password(self, new: str) -> None:
+        """Another password. Every other session ends. See :meth:`Session.change_password`."""
+        await self._session.change_password(new)
+
+    async def remove(self) -> None:
+        """No account any more; this client is closed. See :meth:`Session.remove_account`."""
+        await self._session.remove_account()
 
 
 class Roster:

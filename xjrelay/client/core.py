@@ -325,12 +325,14 @@ class Login:
 
     Attributes:
         register: make the account first; the one time the password itself is sent.
+        invitation: where one is needed to register.
     """
 
     username: str
     password: str = field(repr=False)
     resource: str = ""
     register: bool = False
+    invitation: str | None = field(default=None, repr=False)
 
 
 class ManagerCore(LinkCore):
@@ -364,7 +366,11 @@ class ManagerCore(LinkCore):
         if login.register:
             self.say(
                 stanzas.Auth(
-                    username=login.username, password=login.password, register=True, resource=login.resource
+                    username=login.username,
+                    password=login.password,
+                    register=True,
+                    invitation=login.invitation,
+                    resource=login.resource,
                 )
             )
         else:

@@ -100,6 +100,15 @@ class ManagerSide:
         """Whether we are logged in at this moment."""
         return self._channel is not None and self._channel.is_open and self._outcome is None
 
+    @property
+    def password(self) -> str:
+        """What the next login proves to know."""
+        return self._login.password
+
+    def learn_password(self, password: str) -> None:
+        """It was changed: the next login needs another."""
+        self._login = replace(self._login, password=password)
+
     # -- logging in --------------------------------------------------------------------------
 
     async def log_in(self) -> None:
@@ -316,6 +325,7 @@ class ManagerSide:
 _CODES = {
     "bad-request": 400,
     "not-authorized": 401,
+    "policy-violation": 426,
     "forbidden": 403,
     "item-not-found": 404,
     "conflict": 409,
@@ -325,10 +335,11 @@ _CODES = {
 
 _SENTENCES = {
     400: "the request was not understood, or not allowed for this contact",
-    401: "not logged in",
+    401: "not logged in, or not the password",
     403: "not allowed",
     404: "there is no such user",
     409: "in conflict with something there already",
+    426: "not over a connection that others can read",
     429: "too much, try again later",
 }
 

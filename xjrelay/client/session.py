@@ -312,11 +312,13 @@ class Session:
         finally:
             self._changes.remove(user_key(user))
 
-    async def _iq(self, type: str, query: dict[str, Any], subscription: str | None = None) -> stanzas.Iq:
+    async def _iq(
+        self, type: str, query: dict[str, Any], subscription: str | None = None, namespace: str = "roster"
+    ) -> stanzas.Iq:
         self._check_open()
         answer = await self._manager.request(
             lambda request_id: stanzas.Iq(
-                namespace="roster",
+                namespace=namespace,
                 from_=self.username,
                 type=type,
                 query=query,
@@ -328,6 +330,33 @@ class Session:
         if not isinstance(answer, stanzas.Iq):
             raise Refused(400, "the manager answered something else")
         return answer
+
+    # -- the account -------------------------------------------------------------------------
+
+    async def change_password(self, new: str) -> None:
+        """Another password for the account.
+
+        Every session of the account ends, on every relay; this client's own is opened again by itself.
+
+        Args:
+            new: no white space, at most 1,024 characters.
+
+        Raises:
+            Refused: 400 it can't be a password; 401 the one we know isn't the account's any more; 426
+                somebody could read it on the way; 429 too many wrong ones lately.
+            Disconnected, TimedOut: perhaps it was changed all the same; a new login with each will tell.
+        """
+        await self._iq("set", {"current": self._manager.password, "password": new}, namespace="account")
+        self._manager.learn_password(new)
+
+    async def remove_account(self) -> None:
+        """Remove the account, with its contacts and all that waits for it, and close.
+
+        Raises:
+            Refused, Disconnected, TimedOut: as for :meth:`change_password`.
+        """
+        await self._iq("set", {"current": self._manager.password, "remove": True}, namespace="account")
+        await self.close()
 
     # -- presence (U6, U11, U12) -------------------------------------------------------------
 

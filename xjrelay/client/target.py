@@ -15,6 +15,7 @@ from xjrelay.wire.endpoints import is_loopback
 
 SCHEME = "xj://"
 SECURE_SCHEME = "xjs://"
+INVITATION = "?invitation="
 DEFAULT_PORT = 5000
 
 
@@ -39,16 +40,22 @@ def trackers(url: str) -> list[Place]:
 
     Args:
         url: ``xj://host``, ``xj://host:port``, ``xj://[2001:db8::1]:5000``, or several with commas;
-            ``xjs://`` for TLS.
+            ``xjs://`` for TLS. An invitation may follow (:func:`invitation`).
 
     Raises:
         BadAddress: it is none; the text says what is wrong.
     """
+    url = url.partition(INVITATION)[0]
     for scheme, tls in ((SCHEME, False), (SECURE_SCHEME, True)):
         if url.startswith(scheme):
             return [place(part, tls) for part in url.removeprefix(scheme).rstrip("/").split(",")]
     schemes = f"{SCHEME} or {SECURE_SCHEME}"
     raise BadAddress(f"an address begins with {schemes}, such as xj://127.0.0.1:5000, not {url!r}")
+
+
+def invitation(url: str) -> str | None:
+    """The invitation in a link such as ``xj://host:port?invitation=CODE``; None where there is none."""
+    return url.partition(INVITATION)[2] or None
 
 
 def way_in(program: str, host: str, port: int, offered: Iterable[str], tls: bool) -> Place:

@@ -44,7 +44,7 @@ from xjrelay.client.errors import BadAddress
 from xjrelay.client.model import Contact, Event, Message, Presence, Receipt
 from xjrelay.client.network import Cancellable, Connection, DialError, Receiver, TLSError
 from xjrelay.client.session import SEND_TIMEOUT, Session, Settings
-from xjrelay.client.target import trackers
+from xjrelay.client.target import invitation, trackers
 from xjrelay.net.tls import client_tls, failure_reason, is_tls, peer_certificate
 from xjrelay.security.certificates import CertificateError
 from xjrelay.security.tls import ClientTLS
@@ -75,6 +75,7 @@ def connect(  # noqa: PLR0913  # what an application may choose
 
     Args:
         url: the trackers: ``xj://host:port``, or ``xjs://host:port`` for TLS; several with commas.
+            To register by invitation, the link one was given: ``xj://host:port?invitation=...``.
         username: as whom.
         password: kept in memory to log in again; only with ``register`` is it sent, otherwise proven.
         register: make the account.
@@ -94,7 +95,7 @@ def connect(  # noqa: PLR0913  # what an application may choose
 
     async def connecting() -> Client:
         network = TwistedNetwork(_reactor_or_global(reactor), rng or random.Random(), _trust(authority))
-        login = Login(username, password, resource, register)
+        login = Login(username, password, resource, register, invitation(url))
         session = Session(network, trackers(url), login, settings, outbox)
         await session.start()
         return Client(session)
@@ -106,12 +107,14 @@ class Client:
     """One user, online. Made by :func:`connect`.
 
     Attributes:
+        account: what its owner can do with it.
         roster: the contacts, and how to change them.
         presence: how others are, and how to say how we are.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.account = Account(session)
         self.roster = Roster(session)
         self.presence = PresenceBoard(session)
 
@@ -143,6 +146,21 @@ class Client:
     def close(self) -> Deferred[None]:
         """Log out and close; fires when that is done."""
         return Deferred.fromCoroutine(self._session.close())
+
+
+class Account:
+    """The account, changed by its owner; the password one logged in with is proved once more."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def change_password(self, new: str) -> Deferred[None]:
+        """Another password. Every other session ends. See :meth:`Session.change_password`."""
+        return Deferred.fromCoroutine(self._session.change_password(new))
+
+    def remove(self) -> Deferred[None]:
+        """No account any more; this client is closed. See :meth:`Session.remove_account`."""
+        return Deferred.fromCoroutine(self._session.remove_account())
 
 
 class Roster:

@@ -127,6 +127,20 @@ def load_secret(
     return ClusterSecret(*_lines(path, text), random_bytes=random_bytes)
 
 
+def read_secret(path: Path) -> ClusterSecret:
+    """The secret in a file that must be there already.
+
+    Raises:
+        SecretError: as for :func:`load_secret`, or there is no file.
+    """
+    try:
+        return ClusterSecret(*_lines(path, read_private(path)))
+    except FileNotFoundError:
+        raise SecretError(f"there is no cluster secret at {path}; its servers make it") from None
+    except PrivateFileError as error:
+        raise SecretError(f"the cluster secret: {error}") from error
+
+
 def _read_or_make(path: Path, random_bytes: Callable[[int], bytes], credentials: Path | None) -> bytes:
     try:
         return read_private(path, credentials)
