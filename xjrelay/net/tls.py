@@ -111,7 +111,13 @@ class Dialling:
 
 
 class _TLSFactory(TLSMemoryBIOFactory):
-    """Twisted's, but a factory that wants no connection is believed."""
+    """Twisted's, but a factory that wants no connection is believed, and a write is written.
+
+    Twisted would gather small writes until the next turn of the reactor. Links gather theirs
+    already (``net.context.Batch``), and a timer for each cost as much as encrypting it.
+    """
+
+    protocol = TLSMemoryBIOProtocol
 
     def buildProtocol(self, addr: IAddress | None) -> TLSMemoryBIOProtocol:
         """The inner protocol in TLS, or None."""
