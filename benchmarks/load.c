@@ -335,6 +335,8 @@ static void log_in(void) {
         while (!conns[i].logged_in && now() < end) turn(100);
         if (!conns[i].logged_in) { errno = ETIMEDOUT; fail("log in"); }
     }
+    end = now() + .5; /* servers that form a mesh tell one another who has come */
+    while (now() < end) turn(50);
 }
 
 static void drive(double until) {

@@ -13,7 +13,7 @@ number of sessions of that one account, never in the number of users.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -110,6 +110,11 @@ class RoutingTable(Generic[Handle]):
     def __len__(self) -> int:
         """How many sessions are open here."""
         return len(self._local)
+
+    @property
+    def exact(self) -> Mapping[str, Session[Handle]]:
+        """Every address in its registered spelling, and the session it means now; changes with the table."""
+        return self._exact
 
     def find(self, to: str) -> Session[Handle] | None:
         """The session a message to this address goes to, or None where nobody has it.

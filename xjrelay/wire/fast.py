@@ -22,10 +22,11 @@ from typing import Final
 
 import msgspec
 
-from xjrelay.wire.stanzas import AddressText, Id
+from xjrelay.wire.stanzas import AddressText, Count, Id
 
 FRAMEWORK: Final = len('{"stanza":"message","to":"","from":"","body":""}')
 ID_FRAMEWORK: Final = len(',"id":""')
+ACK_FRAMEWORK: Final = len('{"stanza":"ack","h":}')
 
 
 class Plain(
@@ -49,28 +50,43 @@ class Plain(
         return size == (plain if self.id is None else plain + ID_FRAMEWORK + len(self.id))
 
 
-_decoder = msgspec.json.Decoder(Plain)
+class PlainAck(msgspec.Struct, tag_field="stanza", tag="ack", forbid_unknown_fields=True, gc=False):
+    """An acknowledgement, which comes between the messages of whoever is written to."""
+
+    h: Count
+
+    def is_whole(self, size: int) -> bool:
+        """As :meth:`Plain.is_whole`."""
+        return size == ACK_FRAMEWORK + len(str(self.h))
+
+
+_decoder = msgspec.json.Decoder(Plain | PlainAck)
 _NOT_PLAIN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def lines(data: bytes) -> list[Plain] | None:
-    """The messages of whole lines ending with LF, or None where any of them isn't plain.
+def read(frames: list[bytes]) -> list[Plain | PlainAck]:
+    """What the first frames say, as far as they are plain; perhaps fewer than there are frames.
 
-    A message counts only once :meth:`Plain.is_whole` has been asked about its frame, and
-    ``data`` was ASCII.
+    Each counts only once its ``is_whole`` has been asked with its frame's length.
     """
-    try:
-        return _decoder.decode_lines(data)
-    except _NOT_PLAIN:
-        return None
+    data = frames[0] if len(frames) == 1 else b"\n".join(frames)
+    if data.isascii():
+        try:
+            plain = _decoder.decode_lines(data)
+        except _NOT_PLAIN:
+            pass
+        else:  # white space between lines would put each beside another's frame
+            return plain if len(plain) == len(frames) else []
+    return _as_far_as_plain(frames)
 
 
-def line(frame: bytes) -> Plain | None:
-    """One frame's message, or None where the slow lane must look at it; nothing is left to ask."""
-    if not frame.isascii():
-        return None
-    try:
-        message = _decoder.decode(frame)
-    except _NOT_PLAIN:
-        return None
-    return message if message.is_whole(len(frame)) else None
+def _as_far_as_plain(frames: list[bytes]) -> list[Plain | PlainAck]:
+    plain = []
+    for frame in frames:
+        if not frame.isascii():
+            break
+        try:
+            plain.append(_decoder.decode(frame))
+        except _NOT_PLAIN:
+            break
+    return plain

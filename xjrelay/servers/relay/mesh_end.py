@@ -128,6 +128,11 @@ class MeshEnd:
         self._gate = Gate()
         self._outcomes: Outcomes[str] = Outcomes(link.context, self._write_receipt)
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether it is open, and the one of its pair that messages go over."""
+        return self.view is None and self._link.phase is Phase.MESH_OPEN
+
     # -- the handshake's end -----------------------------------------------------------------
 
     def welcome(self) -> None:
@@ -169,16 +174,24 @@ class MeshEnd:
 
     def _message(self, value: dict[str, Any], frame: bytes) -> None:
         message = _routed(value)
-        from_ = message.from_ or ""
-        origin = Origin(self, from_, message.to, message.id)
-        if self._gate and message.id and not self._gate.passes(from_, message.to, message.again is True):
-            self._outcomes.add(from_, message.id, "failed", Code.NOT_NOW)
+        frame = codec.forwardable(frame, value)
+        self.carried(message.from_ or "", message.to, message.id, message.again is True, frame)
+
+    def carried(self, from_: str, to: str, message_id: str | None, again: bool, frame: bytes) -> None:
+        """A message that is fit to go on as it is, from whoever the other relay says.
+
+        Raises:
+            InvalidAddress: an address is none.
+        """
+        origin = Origin(self, from_, to, message_id)
+        if self._gate and message_id and not self._gate.passes(from_, to, again):
+            self._outcomes.add(from_, message_id, "failed", Code.NOT_NOW)
             return
         if not self._announced(from_):
             _log.warn("{link} speaks for {user}, whom it never announced", link=self._link.name, user=from_)
             self.unreachable(origin)
             return
-        self._mesh.switch.deliver(origin, codec.forwardable(frame, value))
+        self._mesh.switch.deliver(origin, frame)
 
     def _announced(self, from_: str) -> bool:
         if self._mesh.switch.table.speaks_for(self.relay, from_):

@@ -155,6 +155,7 @@ class UserSession:
         owed: counters and queue of a session with acknowledgement; None without.
 
     Attributes:
+        full: its full address, or the bare one of a session without a resource.
         route: its place in the routing table.
         link: its connection, None while there is none.
         resume_key: what resumes it; changes each time.
@@ -166,7 +167,7 @@ class UserSession:
     """
 
     __slots__ = (
-        *("_exchange", "_full", "_pairs", "_report_call", "absent", "expiry", "link", "missing", "over"),
+        *("_exchange", "full", "_pairs", "_report_call", "absent", "expiry", "link", "missing", "over"),
         *("owed", "resume_key", "route", "username", "waits"),
     )
     route: Session[UserSession]
@@ -175,7 +176,7 @@ class UserSession:
         self, exchange: Exchange, username: str, resource: str, owed: Delivery[Origin] | None
     ) -> None:
         self._exchange = exchange
-        self._full = f"{username}/{resource}" if resource else username
+        self.full = f"{username}/{resource}" if resource else username
         self._pairs = Pairs()
         self._report_call: IDelayedCall | None = None
         self.username = username
@@ -207,19 +208,34 @@ class UserSession:
         message = parse(Kind.MESSAGE, value)
         assert isinstance(message, Message)
         sender = message.from_
-        if sender in (self.username, self._full):
+        if sender in (self.username, self.full):
             frame = codec.forwardable(frame, value)
         else:
             sender = self._own(sender)
             frame = codec.encode({**value, "from": sender})
         if len(frame) > self._exchange.context.limits.max_frame:
             raise RemoteError(Code.TOO_LARGE, "the message is too large to be forwarded")
-        owed, message_id, to = self.owed, message.id, message.to
+        self.say(sender, message.to, message.id, message.again is True, frame)
+
+    def say(self, sender: str, to: str, message_id: str | None, again: bool, frame: bytes) -> None:
+        """A message that is fit to go on as it is.
+
+        Args:
+            sender: an own address.
+            to: whose it is.
+            message_id: by which its outcome will be known, if at all.
+            again: whether the pair is begun again with it.
+            frame: what is forwarded.
+
+        Raises:
+            RemoteError: `to` is no address, or there are too many; nothing was sent.
+        """
+        owed = self.owed
         if owed is None or message_id is None:
             self._exchange.route(Origin(self, sender, to, message_id), frame, False)
         else:
             origin = Origin(self, sender, to, message_id, self._pairs.get(to))
-            self._exchange.route(origin, frame, message.again is True)
+            self._exchange.route(origin, frame, again)
         if owed is not None:
             self._count(owed)
 
@@ -230,7 +246,7 @@ class UserSession:
         with suppress(address.InvalidAddress):
             given = address.parse(sender)
             if given.key == self.route.key and given.resource in ("", self.route.resource):
-                return self._full if given.resource else self.username
+                return self.full if given.resource else self.username
         if self.owed is not None:  # refused, but not with 400 or 413: it counts
             self._count(self.owed)
         raise RemoteError(Code.FORBIDDEN, "from is not this session's user")
@@ -249,9 +265,17 @@ class UserSession:
     def _acknowledge(self, value: dict[str, Any]) -> None:
         ack = parse(Kind.ACK, value)
         assert isinstance(ack, Ack)
+        self.acknowledged(ack.h)
+
+    def acknowledged(self, h: int) -> None:
+        """It has the first `h` of what it was sent.
+
+        Raises:
+            RemoteError: 400, it acknowledges nothing, or (and close) not what was sent.
+        """
         if self.owed is None:
             raise RemoteError(Code.BAD_REQUEST, "this session was opened without acknowledgement")
-        self._settle(self.owed.acknowledge(ack.h))
+        self._settle(self.owed.acknowledge(h))
 
     def _settle(self, origins: list[Origin]) -> None:
         for origin in origins:
@@ -328,7 +352,7 @@ class UserSession:
 
     def receipt(self, receipt: delivery.Receipt[UserSession]) -> None:
         """Write gathered outcomes."""
-        self.tell(codec.encode(Receipt(self._full, receipt.ids, receipt.status, receipt.code)))  # type: ignore[arg-type]
+        self.tell(codec.encode(Receipt(self.full, receipt.ids, receipt.status, receipt.code)))  # type: ignore[arg-type]
 
     def _error(self, origin: Origin, code: int, body: str) -> None:
         self.tell(

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The fast lane and the slow one cannot be told apart by anybody who listens."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.servers.relay_house import Line, house_with
+from xjrelay.servers.relay.lane import Lane
+
+USERS = {"Esa": (0, False), "fajar": (0, False), "gita": (1, False), "hadi": (0, True), "indra": (1, True)}
+"""Name: which relay, and whether the session acknowledges."""
+
+NAMES = st.sampled_from([*USERS, *USERS, "esa", "nobody", "Esa/hp", "a b", ""])
+BODIES = st.sampled_from(["halo", "halo", "", "a:b", 'say "hi"', "é", "\x80\x81\x82", "x" * 200])
+IDS = st.none() | st.sampled_from(["1", "2", "3"])
+
+
+@st.composite
+def frames(draw: st.DrawFn, sender: str) -> bytes:
+    """One frame of a sender: mostly an ordinary message."""
+    kind = draw(st.integers(0, 11))
+    if kind == 0:
+        return json.dumps({"stanza": "ack", "h": draw(st.integers(0, 3))}, separators=(",", ":")).encode()
+    if kind == 1:
+        return draw(st.sampled_from([b"{", b"[]", b'{"type":"ping","id":"7"}', b"\xff", b'{"stanza":"iq"}']))
+    value: dict[str, Any] = {"stanza": "message", "to": draw(NAMES), "from": sender, "body": draw(BODIES)}
+    message_id = draw(IDS)
+    if message_id is not None:
+        value["id"] = message_id
+    if kind == 2:
+        value["from"] = draw(NAMES)
+    if kind == 3:
+        value["lang"] = "id"
+    if kind == 4:
+        return json.dumps(value).encode()
+    frame = json.dumps(value, separators=(",", ":"), ensure_ascii=draw(st.booleans())).encode()
+    return frame[:-1] + b',"body":"twice"}' if kind == 5 else frame
+
+
+READS = st.lists(
+    st.sampled_from(list(USERS)).flatmap(
+        lambda name: st.tuples(st.just(name), st.lists(frames(name), min_size=1, max_size=8))
+    ),
+    max_size=8,
+)
+
+
+def play(reads: list[tuple[str, list[bytes]]]) -> dict[str, list[dict[str, Any]]]:
+    """What everybody hears when these things are said, each list in one read."""
+    house = house_with(2)
+    relays = list(house.relays.values())
+    lines: dict[str, Line] = {
+        name: house.joined(relays[at], name, ack=ack) for name, (at, ack) in USERS.items()
+    }
+    house.wait(1.0)
+    for name, said in reads:
+        if not lines[name].ended:
+            lines[name].write(*said)
+    house.wait(1.0)
+    return {name: line.take() for name, line in lines.items()}
+
+
+class LaneTests(SynchronousTestCase):
+    """The same things said to two suites, one without the lane."""
+
+    def slow(self, reads: list[tuple[str, list[bytes]]]) -> dict[str, list[dict[str, Any]]]:
+        original = Lane.said, Lane.crossed
+        nothing: Any = lambda *_: 0  # noqa: E731  # both methods, replaced by one
+        Lane.said = Lane.crossed = nothing  # type: ignore[method-assign]
+        try:
+            return play(reads)
+        finally:
+            Lane.said, Lane.crossed = original  # type: ignore[method-assign]
+
+    @settings(max_examples=40, deadline=None)
+    @given(READS)
+    def test_both_lanes_are_heard_alike(self, reads: list[tuple[str, list[bytes]]]) -> None:
+        self.assertEqual(play(reads), self.slow(reads))
+
+    def test_an_ordinary_conversation_takes_the_lane(self) -> None:
+        """Otherwise the property above would hold of a lane that does nothing."""
+        done: list[int] = []
+        for name in ("said", "crossed"):
+            method: Any = getattr(Lane, name)
+
+            def counted(*arguments: Any, method: Any = method) -> int:
+                taken: int = method(*arguments)
+                done.append(taken)
+                return taken
+
+            self.patch(Lane, name, counted)
+        said = [
+            json.dumps(
+                {"stanza": "message", "to": to, "from": "Esa", "body": "halo", "id": to},
+                separators=(",", ":"),
+            ).encode()
+            for to in ("fajar", "gita", "hadi", "indra")
+        ]
+        heard = play([("Esa", said)])
+        self.assertEqual(sum(done), 6)  # four said, two of them crossed
+        self.assertTrue(all(len(heard[to]) == 1 for to in ("fajar", "gita", "hadi", "indra")), heard)
