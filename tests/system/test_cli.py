@@ -72,6 +72,19 @@ class CommandTests(TestCase):
         wrong = ("--password-file", str(self.home / "password"))
         self.assertIn("Wrong password", await self.refuses("login", "--user", "esa", *wrong))
 
+    async def test_a_password_changed_and_an_account_removed(self) -> None:
+        (self.home / "new").write_text("gunung-api\n")
+        new = ("--password-file", str(self.home / "new"))
+        said = await self.does("password", "--user", "esa", "--new-password-file", str(self.home / "new"))
+        self.assertEqual(said, "The password of esa is changed, other devices are logged out.\n")
+        self.assertIn("Wrong password", await self.refuses("login", "--user", "esa"))
+        self.assertIn("Wrong password", await self.refuses("unregister", "--user", "esa"))
+        [told] = await self.tells("login", "--user", "esa", *new)
+        self.assertEqual(told["username"], "esa")
+        removed = await self.does("unregister", "--user", "esa", *new)
+        self.assertEqual(removed, "The account esa is removed.\n")
+        self.assertIn("User not found", await self.refuses("login", "--user", "esa", *new))
+
     async def test_messages(self) -> None:
         listening = Command([XJ, "listen", "--user", "fajar", "--count", "2"], self.environ)
         self.addCleanup(listening.end)
@@ -176,3 +189,31 @@ class CommandTests(TestCase):
             out, err = await self.xj(*words, status=2)
             self.assertEqual(out, "")
             self.assertIn("xj", err)
+
+
+class InvitationTests(TestCase):
+    """A node that takes only who was invited."""
+
+    timeout = 120
+
+    async def test_a_link_is_good_for_as_many_as_it_says(self) -> None:
+        home = Path(self.mktemp()).absolute()
+        home.mkdir(parents=True)
+        node = Program("xjnode", home / "data", "--relays", "1", "--registration", "invite")
+        self.addCleanup(node.stop, "KILL")
+        await node.start()
+        # As an operator on that machine: the secret is where the node made it.
+        environ = environment(home, XJ_PASSWORD="rahasia", XDG_CONFIG_HOME=str(home))
+        link, _, status = await run([XJ, "invite", "--count", "2", "--tracker", node.address], environ)
+        self.assertEqual((status, link.partition("?")[0]), (0, f"xj://{node.address}"))
+        outcomes = []
+        for name, words in (
+            ("esa", ["--tracker", node.address]),
+            ("fajar", ["--invite", link.strip()]),
+            ("gita", ["--invite", link.strip().partition("=")[2], "--tracker", node.address]),
+            ("hadi", ["--invite", link.strip()]),
+        ):
+            _, err, status = await run([XJ, "register", "--user", name, *words], environ)
+            outcomes.append((status, err.removeprefix("xj: ").strip()))
+        spent = "the invitation has been used as often as it may"
+        self.assertEqual(outcomes, [(1, "an invitation is needed"), (0, ""), (0, ""), (1, spent)])
