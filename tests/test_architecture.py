@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {
         *("wire", "domain", "security.scram", "security.certificates", "security.tls", "net.tls"),
     },
-    "cli": {"client", "prove", "storage", "wire", "security"},
+    "cli": {"client", "prove", "storage", "wire", "security", "servers.peer", "domain.peers"},
     "gui": {"client"},
     "prove": {"client", "wire"},
     "sandbox": {

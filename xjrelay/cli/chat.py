@@ -49,7 +49,7 @@ async def _at_terminal(client: Client) -> None:
 
 async def _line_by_line(call: Call, client: Client) -> None:
     conversation = Conversation(client, call.screen.note)
-    lines = _stdin_lines()
+    lines = stdin_lines()
 
     async def read() -> str | None:
         return await anext(lines, None)
@@ -86,7 +86,7 @@ async def _hear(client: Client, conversation: Conversation) -> None:
         conversation.happened(event)
 
 
-async def _stdin_lines() -> AsyncIterator[str]:
+async def stdin_lines() -> AsyncIterator[str]:
     """Lines of standard input, which may be a file, a pipe or a terminal.
 
     Read by a daemon thread, because only a thread reads all three, and only a daemon one lets the

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from xjrelay.cli import account, certs, chat, doctor, invite, keep, people, prove, status, talk
+from xjrelay.cli import account, certs, chat, doctor, invite, keep, peer, people, prove, status, talk
 from xjrelay.cli.archive import ArchiveError
 from xjrelay.cli.options import Call, Command, UsageError, common, top
 from xjrelay.cli.screen import Screen
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return REFUSED
     except (KeyboardInterrupt, asyncio.CancelledError):
         # Ctrl-C is how these two are meant to end; the others were cut short.
-        return DONE if args.command in (talk.listen, chat.chat) else INTERRUPTED
+        return DONE if args.command in (talk.listen, chat.chat, peer.peer) else INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: say no more
         return REFUSED
@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--resource", default="", metavar="NAME", help="this device; the same again replaces it"
         )
+    peer.add_options(add("peer", peer.peer, "talk with people without a server"))
     _add_people(add("roster", people.roster, "show or change your contacts"), roster=True)
     _add_people(add("presence", people.presence, "how others are, and your bio"), roster=False)
     add("status", status.status, "which programs run, and whether they answer")

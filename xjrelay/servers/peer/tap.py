@@ -12,6 +12,7 @@ from __future__ import annotations
 import getpass
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -74,6 +75,17 @@ def make_service(options: startup.Options, reactor: Any, serving: Serving = ANNO
     program.parts.append(Part("peer", counters, lambda: service.is_ready, service.gauges()))
     add_admin(program, reactor, options)
     return program
+
+
+def open_peer(arguments: Sequence[str], reactor: Any, serving: Serving = lambda place: None) -> Program:
+    """A peer from its command line, for ``xj``: not started.
+
+    Raises:
+        SystemExit: the line that says why not is written already.
+    """
+    options = Options()
+    options.parseOptions(list(arguments))
+    return startup.starting("peer", lambda: make_service(options, reactor, serving))
 
 
 def peer_of(program: Program) -> PeerService:
