@@ -84,7 +84,7 @@ class SourceTests(SynchronousTestCase):
 
 
 class WatchedTests(SynchronousTestCase):
-    """Each place at work: the secret goes through a comparison that takes the same time wherever it differs."""
+    """Each place at work: the secret goes through a comparison whose time tells nothing."""
 
     def setUp(self) -> None:
         self.compared: list[tuple[bytes, bytes]] = []
