@@ -152,8 +152,8 @@ class CommandTests(TestCase):
         self.assertEqual([one["program"] for one in told], ["tracker", "manager", "relay"])
         self.assertTrue(all(one["seconds"] < 30 for one in told))
         said = await self.does("doctor")
-        self.assertEqual(re.findall(r"(?m)^\w+", said), ["ok"] * 5, said)
-        self.assertEqual([one["ok"] for one in await self.tells("doctor")], [True] * 5)
+        self.assertEqual(re.findall(r"(?m)^\w+", said), ["ok"] * 8, said)
+        self.assertEqual([one["ok"] for one in await self.tells("doctor")], [True] * 8)
 
     async def test_nobody_there(self) -> None:
         for words in (

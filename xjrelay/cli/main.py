@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     _add_people(add("roster", people.roster, "show or change your contacts"), roster=True)
     _add_people(add("presence", people.presence, "how others are, and your bio"), roster=False)
     add("status", status.status, "which programs run, and whether they answer")
-    add("doctor", doctor.doctor, "what is wrong with this set-up, and what to do")
+    doctor.add_options(add("doctor", doctor.doctor, "what is wrong with this set-up, and what to do"))
     prove.add_options(add("prove", prove.prove, "whether messages are kept while things break"))
     certs.add_options(add("certs", certs.certs, "an authority and certificates for servers of your own"))
     keep.add_commands(add)
