@@ -22,7 +22,13 @@ import txaio.tx
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.defer import TimeoutError as OverdueError
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
-from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError, TimeoutError
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionRefusedError,
+    DNSLookupError,
+    TimeoutError,
+)
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHandshakeListener,
@@ -426,7 +432,7 @@ def _reason(error: Exception) -> str:
 
 
 def _unless_cancelled(failure: Failure) -> None:
-    if not failure.check(CancelledError):
+    if not failure.check(CancelledError, ConnectingCancelledError):
         _log.failure("a task of the client broke", failure)
 
 

@@ -182,10 +182,6 @@ class Whereabouts:
         relay = self._relays.get(stay.relay)
         return relay is not None and relay.stays.get((stay.key, stay.resource)) is stay
 
-    def rows(self, key: str) -> set[int]:
-        """What is handed out of an account's mailbox, to whichever session."""
-        return set().union(*(stay.rows for stay in self._by_key.get(key, ())))
-
     def may_store(self, name: str, key: str, resource: str) -> bool:
         """Whether a relay's message for a user may be stored now.
 

@@ -13,8 +13,6 @@ dictionary look-up and a few comparisons for a :class:`Pair`, none for an empty 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from xjrelay.wire import address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 
@@ -33,11 +31,11 @@ class Pair:
     __slots__ = ("refused", "route", "unsettled")
 
     def __init__(self) -> None:
-        self.route: Hashable = None
+        self.route: object = None
         self.unsettled = 0
         self.refused = False
 
-    def admit(self, route: Hashable, again: bool) -> bool:
+    def admit(self, route: object, again: bool) -> bool:
         """Whether a message may go this way now; it is unsettled from then on.
 
         Args:

@@ -233,7 +233,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--seed", type=int, help="this run only")
     options = parser.parse_args(arguments)
-    seeds = [options.seed] if options.seed is not None else range(options.first, options.first + options.seeds)
+    first = options.first
+    seeds = [options.seed] if options.seed is not None else range(first, first + options.seeds)
     began, bad, messages = time.monotonic(), 0, 0
     for seed in seeds:
         verdict = check(seed)

@@ -213,11 +213,10 @@ class Post:
             self._send(stay, seat, found)
 
     def _send(self, stay: Stay, seat: Seat, found: list[interfaces.Mail]) -> None:
-        window = _fitting(found)
-        more = len(window) < len(found) or len(found) == WINDOW
-        elsewhere = self._sessions.where.rows(stay.key) - stay.rows
-        rows = [row for row in window if row.row not in elsewhere]
-        stay.last = window[-1].row if window else stay.last
+        # Also what another session of the user has and has not taken: each is promised all of it, in order.
+        rows = _fitting(found)
+        more = len(rows) < len(found) or len(found) == WINDOW
+        stay.last = rows[-1].row if rows else stay.last
         stay.rows.update(row.row for row in rows)
         stay.waits = more
         numbers = [row.row for row in rows]

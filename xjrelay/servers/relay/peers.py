@@ -23,7 +23,7 @@ from xjrelay.security.tokens import Verifier
 from xjrelay.servers.relay.identity import Identity
 from xjrelay.servers.relay.lane import Lane
 from xjrelay.servers.relay.mesh_end import MeshEnd
-from xjrelay.servers.relay.sessions import Origin, UserSession
+from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
@@ -120,7 +120,7 @@ class Peers:
         )
         self._gone: frozenset[str] = frozenset()  # those the manager has given up
         self._up: dict[Address, float] = {}  # relays that are up, and since when for us
-        switch.forward = self._forward
+        switch.way_to = self._mesh.active
         switch.is_whole = self._is_whole
         switch.announcing.append(self)
 
@@ -230,13 +230,6 @@ class Peers:
 
     def user_changed(self, session: UserSession) -> None:
         """Nothing: messages for a session that misses its user go there all the same."""
-
-    def _forward(self, relay: str, frame: bytes, origin: Origin) -> None:
-        end = self._mesh.active(relay)
-        if end is None:
-            origin.sender.unreachable(origin)
-        else:
-            end.forward(frame, origin)
 
     def _changed(self, relay: str, end: MeshEnd | None) -> None:
         """Another link leads to a relay now, or none does (R25)."""

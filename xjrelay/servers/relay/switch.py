@@ -21,7 +21,7 @@ from xjrelay.domain.delivery import MAX_QUEUE, MAX_QUEUE_BYTES, Delivery, Owed
 from xjrelay.domain.revocations import Revocations
 from xjrelay.domain.routing import RoutingTable, User
 from xjrelay.net.context import Context
-from xjrelay.servers.relay.sessions import Origin, Outcomes, UserLink, UserSession, gathered
+from xjrelay.servers.relay.sessions import Origin, Outcomes, Run, UserLink, UserSession, gathered
 from xjrelay.wire import address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 
@@ -73,6 +73,13 @@ class Announcing(Seam):
         """A session misses its user, or has it back."""
 
 
+class Way(Seam):
+    """A link with another relay. What keeps a pair's order is compared by it, not by the relay's name."""
+
+    def forward(self, frame: bytes, origin: Origin) -> None:
+        """Carry a message over; its sender is told what becomes of it."""
+
+
 class Resumption(NamedTuple):
     """A resumed session, and the frames to be sent again after the welcome."""
 
@@ -90,7 +97,7 @@ class Switch:
 
     Attributes:
         table: who is where.
-        forward: carries a message to another relay, given its name; set by the mesh.
+        way_to: the link that leads to another relay, given its name; set by the mesh.
         store: has a message kept for somebody who is on no relay; set by the post.
         is_whole: whether every relay has told us its users, so that an unknown one is nowhere;
             set by the mesh.
@@ -111,7 +118,7 @@ class Switch:
             context, lambda receipt: receipt.sender.receipt(receipt)
         )
         self.announcing: list[Announcing] = []
-        self.forward: Callable[[str, bytes, Origin], None] = _nowhere
+        self.way_to: Callable[[str], Way | None] = lambda relay: None
         self.store: Callable[[Origin, bytes], None] = _unkept
         self.draining = False
         self.is_whole: Callable[[], bool] = lambda: True
@@ -131,7 +138,7 @@ class Switch:
         settings = self.settings
         if self._revoked.covers(address.key(user.username), user.resource, user.session, self._now()):
             raise RemoteError(Code.UNAUTHORIZED, "the session was revoked", CloseReason.NOT_AUTHENTICATED)
-        owed: Delivery[Origin] | None = None
+        owed: Delivery[Origin | Run] | None = None
         if ack:
             owed = Delivery(settings.max_queue, settings.max_queue_bytes)
         session = UserSession(self, user.username, user.resource, owed)
@@ -247,21 +254,21 @@ class Switch:
             InvalidAddress: `to` is no address.
         """
         found = self.table.find(origin.to)
+        here = found.handle if found is not None else None
+        way = self.way_to(found.relay) if found is not None and here is None else None
         pair = origin.pair
-        if pair is not None:
-            way = None if found is None else found.handle or found.relay
-            if not pair.admit(way, again):
-                origin.sender.settled(origin._replace(pair=None), "failed", Code.NOT_NOW)
-                return
-        if found is None:
-            if pair is not None:
-                self.store(origin, frame)
-            else:
-                self._nobody(origin)
-        elif found.handle is not None:
-            found.handle.take(frame, origin)
+        if pair is not None and not pair.admit(here or way, again):
+            origin.sender.settled(origin._replace(pair=None), "failed", Code.NOT_NOW)
+        elif here is not None:
+            here.take(frame, origin)
+        elif way is not None:
+            way.forward(frame, origin)
+        elif found is not None:  # its relay is lost this moment
+            origin.sender.unreachable(origin)
+        elif pair is not None:
+            self.store(origin, frame)
         else:
-            self.forward(found.relay, frame, origin)
+            self._nobody(origin)
 
     def _nobody(self, origin: Origin) -> None:
         if self.is_whole():
@@ -289,10 +296,6 @@ class Switch:
         """
         found = self.table.find_local(from_)
         return found.handle if found else None
-
-
-def _nowhere(relay: str, frame: bytes, origin: Origin) -> None:
-    origin.sender.unreachable(origin)
 
 
 def _unkept(origin: Origin, frame: bytes) -> None:
