@@ -26,8 +26,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {
         *("wire", "domain", "security.scram", "security.certificates", "security.tls", "net.tls"),
     },
-    "cli": {"client", "prove", "storage", "wire", "security", "servers.peer", "domain.peers"},
-    "gui": {"client"},
+    "cli": {"client", "prove", "storage", "wire", "security", "gui", "servers.peer", "domain.peers"},
+    "gui": {
+        *("client", "domain.peers", "storage.history", "storage.interfaces"),
+        *("servers.peer", "servers.startup"),
+    },
     "prove": {"client", "wire"},
     "sandbox": {
         *("wire", "domain", "storage", "security", "net", "servers", "client", "cli", "prove"),

@@ -10,9 +10,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from xjrelay.cli import account, certs, chat, doctor, invite, keep, peer, people, prove, status, talk
+from xjrelay.cli import account, certs, chat, doctor, invite, keep, peer, people, prove, status, talk, window
 from xjrelay.cli.archive import ArchiveError
-from xjrelay.cli.options import Call, Command, UsageError, common, top
+from xjrelay.cli.options import Call, Command, Plain, UsageError, common, top
 from xjrelay.cli.screen import Screen
 from xjrelay.client.errors import BadAddress, BadMessage, ClientError
 from xjrelay.storage.interfaces import StoreError
@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     screen = Screen(args.json)
     call = Call(args, screen, os.environ)
     try:
+        if args.command == window.gui:
+            return window.gui(call)  # the toolkit has a loop of its own
         return asyncio.run(_run(args.command, call))
     except (UsageError, BadAddress, BadMessage) as error:
         screen.error(str(error))
@@ -62,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     shared = common(again=True)
     commands = xj.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, command: Command, help: str) -> argparse.ArgumentParser:
+    def add(name: str, command: Command | Plain, help: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, parents=[shared], help=help, description=help)
         made.set_defaults(command=command)
         return made
@@ -87,6 +89,8 @@ def parser() -> argparse.ArgumentParser:
     peer.add_options(add("peer", peer.peer, "talk with people without a server"))
     _add_people(add("roster", people.roster, "show or change your contacts"), roster=True)
     _add_people(add("presence", people.presence, "how others are, and your bio"), roster=False)
+    gui = add("gui", window.gui, "the desktop window")
+    window.add_arguments(gui)
     add("status", status.status, "which programs run, and whether they answer")
     doctor.add_options(add("doctor", doctor.doctor, "what is wrong with this set-up, and what to do"))
     prove.add_options(add("prove", prove.prove, "whether messages are kept while things break"))

@@ -29,6 +29,7 @@ class UsageError(Exception):
 
 
 Command = Callable[["Call"], Awaitable[int]]
+Plain = Callable[["Call"], int]
 
 
 @dataclass(frozen=True)

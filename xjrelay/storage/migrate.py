@@ -18,8 +18,8 @@ from pathlib import Path
 
 from xjrelay.storage.interfaces import StoreError
 
-APPLICATION_IDS = {"tracker": 0x786A7431, "manager": 0x786A6D31, "peer": 0x786A7031}
-"""``xjt1``, ``xjm1`` and ``xjp1``: what ``file(1)`` and we know our files by."""
+APPLICATION_IDS = {"tracker": 0x786A7431, "manager": 0x786A6D31, "peer": 0x786A7031, "window": 0x786A7731}
+"""``xjt1``, ``xjm1``, ``xjp1`` and ``xjw1``: what ``file(1)`` and we know our files by."""
 
 _LOCK_TIMEOUT = 5.0  # seconds to wait for another process that has the file
 
@@ -52,7 +52,7 @@ def steps(program: str) -> list[str]:
     """The SQL of every step of a program, in order.
 
     Args:
-        program: ``tracker``, ``manager`` or ``peer``.
+        program: ``tracker``, ``manager``, ``peer`` or ``window``.
     """
     folder = files("xjrelay.storage").joinpath("schema", program)
     scripts = sorted((entry.name, entry) for entry in folder.iterdir() if entry.name.endswith(".sql"))
@@ -64,7 +64,7 @@ def prepare(path: Path, program: str, scripts: Sequence[str] | None = None) -> N
 
     Args:
         path: the file; its folder must exist.
-        program: ``tracker``, ``manager`` or ``peer``.
+        program: ``tracker``, ``manager``, ``peer`` or ``window``.
         scripts: the steps, by default the program's own.
 
     Raises:

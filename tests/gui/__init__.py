@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The window: without a display first, then under Xvfb."""

@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: MIT
+"""The world with servers: a user of the client library, with its history on disk.
+
+What is said is in the history before it is given to the library, and the library keeps it in a file until
+its outcome; so a window that is closed, or killed, goes on where it was. Runs in the reactor's thread.
+Must not import a toolkit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xjrelay.client.errors import ClientError, Disconnected
+from xjrelay.client.model import (
+    Contact,
+    Event,
+    LinkState,
+    Message,
+    Notice,
+    Presence,
+    Receipt,
+    RosterChange,
+    user_key,
+)
+from xjrelay.client.model import Missed as Overflowed
+from xjrelay.client.tx import Client, IClientReactor, connect
+from xjrelay.gui.problems import NOT_CONNECTED, REPLACED, problem, problem_at_door, why_failed
+from xjrelay.gui.words import mark
+from xjrelay.gui.world import (
+    Beginning,
+    Kind,
+    Line,
+    LineAdded,
+    LineChanged,
+    LinkChanged,
+    Missed,
+    Over,
+    Person,
+    PersonChanged,
+    PersonGone,
+    Problem,
+    Progress,
+    Said,
+    ServersDoor,
+    State,
+    Tell,
+)
+from xjrelay.storage.history import History, OpenHistory, StoredLine
+
+_log = Logger()
+
+RESOURCE: Final = "window"
+"""The device: another window of the same user replaces this one, a terminal doesn't."""
+
+PATIENCE: Final = 30 * 86400.0
+"""Seconds until a message without an outcome is shown as not sent; until then it is on its way."""
+
+ADDED_BY = mark("{name} has added you as a contact.")
+_PROGRESS = {
+    "sending": Progress.SENDING,
+    "stored": Progress.STORED,
+    "delivered": Progress.DELIVERED,
+    "failed": Progress.FAILED,
+    "received": Progress.RECEIVED,
+}
+
+
+class ServersWorld:
+    """One user, through the servers. A :class:`~xjrelay.gui.world.World`.
+
+    Args:
+        reactor: the running one.
+        door: who it is.
+        tell: hears what happens.
+        folder: this account's own; made when it isn't there.
+        open_history: makes the history's store.
+        new_id: makes message ids.
+    """
+
+    kind = Kind.SERVERS
+
+    def __init__(
+        self,
+        reactor: IClientReactor,
+        door: ServersDoor,
+        tell: Tell,
+        folder: Path,
+        open_history: OpenHistory,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._reactor = reactor
+        self._door = door
+        self._tell = tell
+        self._folder = folder
+        self._open_history = open_history
+        self._new_id = new_id
+        self._history: History | None = None
+        self._client: Client | None = None
+        self._spellings: dict[str, str] = {}
+        self._bio = ""
+        self._stopping = False
+        self._tasks: set[Deferred[None]] = set()
+
+    # -- beginning and end -------------------------------------------------------------------
+
+    async def start(self) -> Beginning:
+        """Log in, open the history, and go on with what was on its way."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        door = self._door
+        scheme = "" if "://" in door.tracker else "xj://"
+        try:
+            self._client = await connect(
+                scheme + door.tracker,
+                door.user,
+                door.password,
+                register=door.register,
+                resource=RESOURCE,
+                outbox=self._folder / "outbox",
+                reactor=self._reactor,
+            )
+        except ClientError as error:
+            raise problem_at_door(error, door.tracker, door.register) from error
+        self._history = self._open_history(self._folder / "history.sqlite")
+        await self._ask_bio()
+        beginning = await self.overview()
+        self._spawn(self._hear())
+        for line in await self._history.under_way():
+            self._spawn(self._deliver(line))
+        return beginning
+
+    async def stop(self) -> None:
+        """Log out; what has no outcome stays in the outbox's file."""
+        self._stopping = True
+        if self._client is not None:
+            await self._client.close()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._history is not None:
+            await self._history.close()
+
+    async def overview(self) -> Beginning:
+        """Everything, from the roster and the history."""
+        history, client = self._opened()
+        self._spellings |= await history.spellings()
+        people = {user_key(one.username): self._person(one) for one in client.roster}
+        last = {key: _line(stored) for key, stored in (await history.last()).items()}
+        for key in last.keys() - people.keys():
+            people[key] = self._stranger(key)
+        return Beginning(
+            me=client.username,
+            where=client.relay,
+            people=tuple(people.values()),
+            last=last,
+            unread=await history.unread(),
+            bio=self._bio,
+        )
+
+    async def _ask_bio(self) -> None:
+        _, client = self._opened()
+        try:
+            self._bio = (await client.presence.ask(client.username)).bio or ""
+        except ClientError as error:
+            _log.info("our own bio is not known: {why}", why=str(error))
+
+    # -- what the window asks ----------------------------------------------------------------
+
+    async def page(self, key: str, before: int | None, most: int) -> list[Line]:
+        """From the history."""
+        history, _ = self._opened()
+        return [_line(stored) for stored in await history.page(key, before, most)]
+
+    async def send(self, key: str, text: str) -> Line:
+        """Keep it, then give it to the library."""
+        history, _ = self._opened()
+        at = int(self._reactor.seconds() * 1000)
+        line = StoredLine(key, self._new_id(), text, at)
+        stored = await history.add(line, self._spelling(key))
+        assert stored is not None, "a message id was made twice"
+        self._spawn(self._deliver(stored))
+        return _line(stored)
+
+    async def retry(self, line: Line) -> Line:
+        """The same message with the same id: whoever has had it shows it once."""
+        history, _ = self._opened()
+        stored = await history.settle(line.id, "sending")
+        if stored is None:
+            return line
+        self._spawn(self._deliver(stored))
+        return _line(stored)
+
+    async def read(self, key: str, number: int) -> None:
+        """Remember it."""
+        history, _ = self._opened()
+        await history.mark(key, number)
+
+    async def add(self, address: str, name: str) -> Person | None:
+        """Add a contact."""
+        _, client = self._opened()
+        try:
+            contact = await client.roster.add(address, name or None)
+        except ClientError as error:
+            raise problem(error, "user") from error
+        return self._person(contact)
+
+    async def rename(self, key: str, name: str) -> None:
+        """Call a contact something else."""
+        _, client = self._opened()
+        user = self._spelling(key)
+        try:
+            contact = await client.roster.rename(user, name or user)
+        except ClientError as error:
+            raise problem(error, "name") from error
+        self._tell(PersonChanged(self._person(contact)))
+
+    async def remove(self, key: str) -> None:
+        """Take a contact off the roster, and its lines out of the history."""
+        history, client = self._opened()
+        try:
+            if self._spelling(key) in client.roster:
+                await client.roster.remove(self._spelling(key))
+        except ClientError as error:
+            raise problem(error) from error
+        await history.forget(key)
+        self._tell(PersonGone(key))
+
+    async def set_bio(self, text: str) -> None:
+        """Tell the manager."""
+        _, client = self._opened()
+        try:
+            await client.presence.set(bio=text)
+        except ClientError as error:
+            raise problem(error, "bio") from error
+        self._bio = text
+
+    async def say_to_all(self, text: str) -> list[Line]:
+        """To each contact that is online."""
+        _, client = self._opened()
+        people = [self._person(one) for one in client.roster]
+        return [await self.send(one.key, text) for one in people if one.state is State.ONLINE]
+
+    # -- what the library tells --------------------------------------------------------------
+
+    async def _hear(self) -> None:
+        _, client = self._opened()
+        try:
+            async for event in client.events():
+                await self._happened(event)
+        except ClientError as error:
+            if not self._stopping:
+                ended = problem(error)
+                self._tell(Over(ended if ended.text == REPLACED else problem_at_door(error, "", False)))
+
+    async def _happened(self, event: Event) -> None:
+        if isinstance(event, Message):
+            await self._message(event)
+        elif isinstance(event, Receipt):
+            await self._settle(event.id, event)
+        elif isinstance(event, Presence):
+            await self._presence(event)
+        elif isinstance(event, RosterChange):
+            self._roster_changed(event)
+        elif isinstance(event, LinkState) and event.link == "relay":
+            self._tell(LinkChanged(event.up, event.detail if event.up else ""))
+        elif isinstance(event, Overflowed):
+            self._tell(Missed())
+        elif isinstance(event, Notice):
+            _log.info("the {link} says {code}: {text}", link=event.link, code=event.code, text=event.text)
+
+    async def _message(self, message: Message) -> None:
+        """On disk before the library is told that the application has it: nothing is lost between."""
+        history, client = self._opened()
+        user = message.from_.partition("/")[0]
+        key = user_key(user)
+        if key == user_key(client.username) or not message.body:
+            return
+        message_id = message.id or self._new_id()
+        now = int(self._reactor.seconds() * 1000)
+        line = StoredLine(key, message_id, message.body, now, incoming=True, state="received")
+        stored = await history.add(line, user)
+        self._spellings.setdefault(key, user)
+        if stored is not None:
+            if user not in client.roster:
+                self._tell(PersonChanged(self._stranger(key)))
+            self._tell(LineAdded(_line(stored)))
+
+    async def _presence(self, presence: Presence) -> None:
+        _, client = self._opened()
+        contact = client.roster.get(presence.username)
+        if contact is not None:
+            self._tell(PersonChanged(self._person(contact)))
+
+    def _roster_changed(self, change: RosterChange) -> None:
+        contact = change.contact
+        key = user_key(contact.username)
+        if change.removed:
+            self._tell(PersonChanged(self._stranger(key)) if change.by_other else PersonGone(key))
+            return
+        self._tell(PersonChanged(self._person(contact)))
+        if change.by_other and contact.subscription == "both":
+            self._tell(Said(ADDED_BY, {"name": contact.name or contact.username}, key=key))
+
+    # -- messages of ours --------------------------------------------------------------------
+
+    async def _deliver(self, line: StoredLine) -> None:
+        """Until its outcome; where the window is closed before, the next one goes on."""
+        _, client = self._opened()
+        try:
+            to = self._spelling(line.contact)
+            receipt = await client.send(to, line.text, id=line.message_id, timeout=PATIENCE)
+        except Disconnected:
+            return
+        except ClientError as error:
+            await self._fail(line.message_id, problem(error).text)
+            return
+        await self._settle(line.message_id, receipt)
+
+    async def _settle(self, message_id: str, receipt: Receipt) -> None:
+        if receipt.status == "failed":
+            await self._fail(message_id, why_failed(receipt))
+            return
+        history, _ = self._opened()
+        stored = await history.settle(message_id, receipt.status)
+        if stored is not None:
+            self._tell(LineChanged(stored.contact, stored.message_id, _PROGRESS[stored.state], stored.why))
+
+    async def _fail(self, message_id: str, why: str) -> None:
+        history, _ = self._opened()
+        stored = await history.settle(message_id, "failed", why)
+        if stored is not None:
+            self._tell(LineChanged(stored.contact, stored.message_id, _PROGRESS[stored.state], stored.why))
+
+    # -- people ------------------------------------------------------------------------------
+
+    def _person(self, contact: Contact) -> Person:
+        _, client = self._opened()
+        key = user_key(contact.username)
+        self._spellings[key] = contact.username
+        presence = client.presence.get(contact.username)
+        state = State.OFFLINE
+        if presence is not None and presence.online:
+            state = State.RESUMING if presence.resuming else State.ONLINE
+        bio = (presence.bio or "") if presence is not None else ""
+        return Person(key, contact.name or contact.username, contact.username, state, bio)
+
+    def _stranger(self, key: str) -> Person:
+        name = self._spelling(key)
+        return Person(key, name, name, contact=False)
+
+    def _spelling(self, key: str) -> str:
+        return self._spellings.get(key, key)
+
+    def _opened(self) -> tuple[History, Client]:
+        if self._history is None or self._client is None:
+            raise Problem(NOT_CONNECTED)
+        return self._history, self._client
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = Deferred.fromCoroutine(work)
+        self._tasks.add(task)
+        task.addErrback(self._broke)
+        task.addBoth(lambda _: self._tasks.discard(task))
+
+    def _broke(self, failure: Failure) -> None:
+        if self._stopping and failure.check(CancelledError, Problem):
+            return
+        if not failure.check(CancelledError):
+            _log.failure("something of the account {user} broke", failure, user=self._door.user)
+
+
+def _line(stored: StoredLine) -> Line:
+    return Line(
+        key=stored.contact,
+        id=stored.message_id,
+        text=stored.text,
+        at=stored.at,
+        incoming=stored.incoming,
+        progress=_PROGRESS[stored.state],
+        number=stored.number,
+        why=stored.why,
+    )
