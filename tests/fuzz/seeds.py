@@ -54,12 +54,27 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         yield "frames", frame_of(case)
     for case in vectors("framing")["streams"]:
         yield "framing", b"\0" + bytes.fromhex(case["stream"])
+    yield from (("lanes", seed) for seed in _lanes([line for line in shown if _kind(line) in _PLAIN]))
     for group in vectors("addresses").values():
         for case in group:
             if isinstance(case, dict) and "input" in case:
                 yield "names", case["input"].encode("utf-8", "ignore")
     yield "token", b"eyJhbGciOiJFZERTQSIsImtpZCI6ImEifQ.eyJzdWIiOiJlc2EifQ.AAAA"
     yield "proof", b"n,,n=cluster,r=abcdefgh\nc=biws,r=abcdefghnnnnnnnnnnnnnnnn,p=AAAA"
+
+
+_PLAIN = (Kind.MESSAGE, Kind.ACK)
+
+
+def _lanes(shown: list[bytes]) -> Iterator[bytes]:
+    """Reads of ordinary frames, in both framings."""
+    plain = [codec.encode(codec.decode(line)) for line in shown]
+    ordinary = b'{"stanza":"message","to":"fajar","from":"esa","body":"halo","id":"m1"}'
+    for delimiter in (b"\n", b"\xc2\x80\xc2\x81\xc2\x82"):
+        for one in [*plain, ordinary]:
+            yield one + delimiter
+        yield delimiter.join([ordinary, b'{"stanza":"ack","h":1}', ordinary, b""])
+        yield delimiter.join([b" " * len(ordinary), ordinary + b"\n" + ordinary, b""])
 
 
 def words() -> list[str]:

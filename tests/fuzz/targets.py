@@ -25,7 +25,7 @@ from xjrelay.client.core import Broken, Login, ManagerCore, RelayCore, TrackerCo
 from xjrelay.net.protocol import Link
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import TokenError, Verifier
-from xjrelay.wire import address, codec
+from xjrelay.wire import address, codec, fast
 from xjrelay.wire.address import InvalidAddress
 from xjrelay.wire.errors import ProofError
 from xjrelay.wire.framing import LF, ORIGINAL, Framer
@@ -95,6 +95,23 @@ def frames(data: bytes) -> None:
 def _same(one: object, other: object) -> bool:
     """Equal, and of the same types all the way down."""
     return repr(one) == repr(other)
+
+
+def lanes(data: bytes) -> None:
+    """What the fast lane recognises of the frames of a read, the slow lane reads alike, frame by frame."""
+    framer = Framer()
+    frames = framer.feed(data)
+    for said, frame in zip(fast.read(frames), frames, strict=False):
+        if not said.is_whole(len(frame)):
+            break  # as whoever uses it does: the rest is the slow lane's
+        value = codec.decode(frame)
+        check(codec.forwardable(frame, value) == frame, "forwarded as it came", frame)
+        if isinstance(said, fast.PlainAck):
+            named: dict[str, Any] = {"stanza": "ack", "h": said.h}
+        else:
+            named = {"stanza": "message", "to": said.to, "from": said.from_, "body": said.body}
+            named |= {} if said.id is None else {"id": said.id}
+        check(value == named, "lanes differ", frame, frames)
 
 
 def names(data: bytes) -> None:
@@ -294,6 +311,7 @@ _secret = ClusterSecret("a-secret-of-the-fuzzer", nonce=lambda: "n" * 16, random
 TARGETS: dict[str, Target] = {
     "framing": framing,
     "frames": frames,
+    "lanes": lanes,
     "names": names,
     "token": token,
     "proof": proof,

@@ -78,6 +78,7 @@ class FastLaneTests(SynchronousTestCase):
             ORDINARY.replace(b'"halo"', b"1"),
             ORDINARY.replace(b'"fajar"', b'""'),
             ORDINARY.replace(b"fajar", b"x" * 130),
+            b'{"to":"fajar","from":"esa","body":"the other","body":"halo"}',
             b'{"stanza":"ack","h":-1}',
             b'{"stanza":"ack","h":1,"h":2}',
             b'{"stanza":"ack","h":1.0}',
@@ -122,6 +123,7 @@ class FastLaneTests(SynchronousTestCase):
             ([ORDINARY, b"{", ORDINARY], 1),
             ([ORDINARY + b"\n" + ORDINARY, ORDINARY], 0),
             ([b" ", ORDINARY], 0),
+            ([b" " * len(ORDINARY), ORDINARY + b"\n" + ORDINARY], 0),
         ):
             read = fast.read(frames)
             self.assertEqual(len(read), count, frames)
