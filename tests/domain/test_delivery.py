@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from xjrelay.domain.delivery import Delivery, Owed, Owing, Receipt, Receipts
+from xjrelay.domain.delivery import Delivery, Owed, Owing, Receipt, Receipts, Settled
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
+
+
+def whose(settled: list[Settled[Any]]) -> list[Any]:
+    """The origin of each frame that was acknowledged."""
+    return [origin for origin, frames in settled for _ in range(frames)]
 
 
 class DeliveryTests(SynchronousTestCase):
@@ -23,15 +30,15 @@ class DeliveryTests(SynchronousTestCase):
 
     def test_an_acknowledgement_settles_the_oldest_first(self) -> None:
         self.owe(b"1", b"2", b"3")
-        self.assertEqual(self.delivery.acknowledge(2), ["1", "2"])
-        self.assertEqual(self.delivery.acknowledge(2), [])
-        self.assertEqual(self.delivery.acknowledge(3), ["3"])
+        self.assertEqual(whose(self.delivery.acknowledge(2)), ["1", "2"])
+        self.assertEqual(whose(self.delivery.acknowledge(2)), [])
+        self.assertEqual(whose(self.delivery.acknowledge(3)), ["3"])
         self.assertEqual((self.delivery.sent, self.delivery.acknowledged, len(self.delivery)), (3, 3, 0))
 
     def test_our_own_frames_count_and_settle_nobody(self) -> None:
         self.owe(b"1")
         self.delivery.owe(b"receipt")
-        self.assertEqual(self.delivery.acknowledge(2), ["1"])
+        self.assertEqual(whose(self.delivery.acknowledge(2)), ["1"])
 
     def test_an_h_that_falls_is_refused_and_closes(self) -> None:
         self.owe(b"1", b"2")
@@ -44,7 +51,7 @@ class DeliveryTests(SynchronousTestCase):
         for call in (self.delivery.acknowledge, self.delivery.resume):
             error = self.assertRaises(RemoteError, call, 2)
             self.assertEqual((error.code, error.close), (Code.BAD_REQUEST, CloseReason.PROTOCOL))
-        self.assertEqual(self.delivery.acknowledge(1), ["1"])
+        self.assertEqual(whose(self.delivery.acknowledge(1)), ["1"])
 
     def test_a_full_queue_takes_no_message_and_no_counter_moves(self) -> None:
         self.owe(b"1", b"2", b"3")
@@ -52,7 +59,7 @@ class DeliveryTests(SynchronousTestCase):
         self.assertEqual(self.delivery.sent, 3)
         self.delivery.acknowledge(1)
         self.owe(b"4")
-        self.assertEqual(self.delivery.acknowledge(4), ["2", "3", "4"])
+        self.assertEqual(whose(self.delivery.acknowledge(4)), ["2", "3", "4"])
 
     def test_the_queue_is_bounded_in_bytes_too(self) -> None:
         self.owe(b"x" * 99, b"y")
@@ -66,9 +73,9 @@ class DeliveryTests(SynchronousTestCase):
     def test_a_resumed_session_gets_the_rest_again_in_order(self) -> None:
         self.owe(b"1", b"2", b"3")
         settled, again = self.delivery.resume(1)
-        self.assertEqual((settled, again), (["1"], [b"2", b"3"]))
+        self.assertEqual((whose(settled), again), (["1"], [b"2", b"3"]))
         self.assertEqual(self.delivery.resume(1).again, [b"2", b"3"])
-        self.assertEqual(self.delivery.acknowledge(3), ["2", "3"])
+        self.assertEqual(whose(self.delivery.acknowledge(3)), ["2", "3"])
 
     def test_an_expired_session_gives_up_what_is_left(self) -> None:
         self.owe(b"1", b"2")
@@ -88,6 +95,18 @@ class DeliveryTests(SynchronousTestCase):
         self.assertEqual((self.delivery.received, self.delivery.report()), (3, None))
 
     @settings(max_examples=100, deadline=None)
+    def test_several_frames_of_one_origin_are_all_owed_or_none(self) -> None:
+        delivery: Delivery[str] = Delivery(max_count=4, max_bytes=100)
+        self.assertTrue(delivery.owe_all([b"1", b"2", b"3"], "run"))
+        self.assertFalse(delivery.owe_all([b"4", b"5"], "another"))
+        self.assertEqual(len(delivery), 3)
+        self.assertEqual(delivery.owe(b"4", "last"), Owing.OWED)
+        self.assertEqual(delivery.acknowledge(2), [Settled("run", 2)])
+        self.assertEqual(delivery.acknowledge(4), [Settled("run", 1), Settled("last", 1)])
+        self.assertFalse(delivery.owe_all([b"x" * 101], "large"))
+        delivery.hold()
+        self.assertFalse(delivery.owe_all([b"5"], "held"))
+
     @given(st.lists(st.one_of(st.none(), st.integers(0, 6)), max_size=60))
     def test_every_frame_is_settled_once_and_in_order(self, steps: list[int | None]) -> None:
         delivery: Delivery[int] = Delivery(max_count=5)
@@ -99,7 +118,7 @@ class DeliveryTests(SynchronousTestCase):
                     taken.append(number)
             elif step <= len(delivery):
                 result = delivery.resume(delivery.acknowledged + step)
-                settled += result.settled
+                settled += whose(result.settled)
                 self.assertEqual(result.again, [b"%d" % n for n in taken[len(settled) :]])
         settled += [owed.origin for owed in delivery.expire() if owed.origin is not None]
         self.assertEqual(settled, taken)

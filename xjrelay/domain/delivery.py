@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 from enum import Enum
+from itertools import repeat
 from typing import Generic, NamedTuple, TypeVar
 
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
@@ -53,10 +54,17 @@ class Owed(NamedTuple, Generic[Origin]):
     is_mail: bool = False
 
 
-class Resumed(NamedTuple, Generic[Origin]):
-    """What a resumption decided: the origins settled by it, and the frames to send again."""
+class Settled(NamedTuple, Generic[Origin]):
+    """Frames of one origin, in a row, that were acknowledged."""
 
-    settled: list[Origin]
+    origin: Origin
+    frames: int
+
+
+class Resumed(NamedTuple, Generic[Origin]):
+    """What a resumption decided: what is settled by it, and the frames to send again."""
+
+    settled: list[Settled[Origin]]
     again: list[bytes]
 
 
@@ -79,8 +87,9 @@ class Delivery(Generic[Origin]):
     def __init__(self, max_count: int = MAX_QUEUE, max_bytes: int = MAX_QUEUE_BYTES) -> None:
         self._max_count = max_count
         self._max_bytes = max_bytes
-        self._owed: deque[Owed[Origin]] = deque()
-        self._held: deque[Owed[Origin]] | None = None
+        # Bare tuples in the order of Owed: making one of those costs five times as much.
+        self._owed: deque[tuple[bytes, Origin | None, bool]] = deque()
+        self._held: deque[tuple[bytes, Origin | None, bool]] | None = None
         self._count = 0
         self._bytes = 0
         self._acknowledged = 0
@@ -119,7 +128,7 @@ class Delivery(Generic[Origin]):
         """The mailbox is out: the frames that were held, to be sent now."""
         held, self._held = self._held or (), None
         self._owed.extend(held)
-        return [owed.frame for owed in held]
+        return [frame for frame, _, _ in held]
 
     def owe(self, frame: bytes, origin: Origin | None = None) -> Owing:
         """A frame is to be sent; it is owed until it is acknowledged.
@@ -138,17 +147,32 @@ class Delivery(Generic[Origin]):
         self._count += 1
         self._bytes += len(frame)
         if held is not None and origin is not None:
-            held.append(Owed(frame, origin))
+            held.append((frame, origin, False))
             return Owing.HELD
-        self._owed.append(Owed(frame, origin))
+        self._owed.append((frame, origin, False))
         return Owing.OWED
+
+    def owe_all(self, frames: list[bytes], origin: Origin) -> bool:
+        """Several frames of one origin are to be sent now; False where that is not to be, or not for
+        all of them, and then nothing has changed."""
+        size = sum(map(len, frames))
+        if (
+            self._held is not None
+            or self._count + len(frames) > self._max_count
+            or self._bytes + size > self._max_bytes
+        ):
+            return False
+        self._count += len(frames)
+        self._bytes += size
+        self._owed.extend(zip(frames, repeat(origin), repeat(False), strict=False))
+        return True
 
     def owe_mail(self, frame: bytes, origin: Origin) -> None:
         """A message out of the mailbox is sent, before anything held."""
-        self._owed.append(Owed(frame, origin, True))
+        self._owed.append((frame, origin, True))
 
-    def acknowledge(self, h: int) -> list[Origin]:
-        """The session has the first `h` frames; returns the origins settled, oldest first.
+    def acknowledge(self, h: int) -> list[Settled[Origin]]:
+        """The session has the first `h` frames; returns whose they were, oldest first.
 
         Raises:
             RemoteError: 400 and close, when `h` falls or is above what was sent.
@@ -156,14 +180,20 @@ class Delivery(Generic[Origin]):
         count = h - self._acknowledged
         if count < 0 or count > len(self._owed):
             raise RemoteError(Code.BAD_REQUEST, f"h is {h}, not what was sent", CloseReason.PROTOCOL)
-        settled = []
+        settled: list[Settled[Origin]] = []
+        last, in_a_row, take = None, 0, self._owed.popleft
         for _ in range(count):
-            owed = self._owed.popleft()
-            if not owed.is_mail:
+            frame, origin, is_mail = take()
+            if not is_mail:
                 self._count -= 1
-                self._bytes -= len(owed.frame)
-            if owed.origin is not None:
-                settled.append(owed.origin)
+                self._bytes -= len(frame)
+            if origin is not last:
+                if last is not None:
+                    settled.append(Settled(last, in_a_row))
+                last, in_a_row = origin, 0
+            in_a_row += 1
+        if last is not None:
+            settled.append(Settled(last, in_a_row))
         self._acknowledged = h
         return settled
 
@@ -177,21 +207,20 @@ class Delivery(Generic[Origin]):
         """
         settled = self.acknowledge(h)
         self._reported = self._received  # the welcome says it
-        return Resumed(settled, [owed.frame for owed in self._owed])
+        return Resumed(settled, [frame for frame, _, _ in self._owed])
 
     def expire(self) -> list[Owed[Origin]]:
         """The session is over: gives up, in order, whatever it never acknowledged."""
-        left = list(self._owed)
-        self._acknowledged += len(left)
-        left += self._held or ()
+        left = [Owed(*one) for one in (*self._owed, *(self._held or ()))]
+        self._acknowledged += len(self._owed)
         self._owed.clear()
         self._held = None
         self._count = self._bytes = 0
         return left
 
-    def receive(self) -> None:
-        """A message came that was not answered 400 or 413: it counts."""
-        self._received += 1
+    def receive(self, count: int = 1) -> None:
+        """Messages came that were not answered 400 or 413: they count."""
+        self._received += count
 
     def report(self) -> int | None:
         """The `h` to tell the session now, or None when it has been told already."""
@@ -237,6 +266,14 @@ class Receipts(Generic[Sender]):
         ids = self._waiting.setdefault((sender, status, code), [])
         ids.append(message_id)
         return len(ids) >= self._max_ids
+
+    def room(self, sender: Sender, status: str) -> int:
+        """How many ids still fit into a receipt without a code."""
+        return self._max_ids - len(self._waiting.get((sender, status, None), ()))
+
+    def add_all(self, sender: Sender, ids: list[str], status: str) -> None:
+        """Several messages' outcome, no more than there is :meth:`room` for."""
+        self._waiting.setdefault((sender, status, None), []).extend(ids)
 
     def flush(self) -> list[Receipt[Sender]]:
         """All that waits, one receipt for each sender and outcome, in the order they began."""

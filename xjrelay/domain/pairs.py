@@ -35,12 +35,13 @@ class Pair:
         self.unsettled = 0
         self.refused = False
 
-    def admit(self, route: object, again: bool) -> bool:
+    def admit(self, route: object, again: bool, count: int = 1) -> bool:
         """Whether a message may go this way now; it is unsettled from then on.
 
         Args:
             route: where it would go; compared by equality with where the last one went.
             again: whether the sender has begun again with it.
+            count: how many messages there are, all or none of which may go.
         """
         if self.refused and not again:
             return False
@@ -48,12 +49,12 @@ class Pair:
         if self.refused:
             return False
         self.route = route
-        self.unsettled += 1
+        self.unsettled += count
         return True
 
-    def settle(self, not_now: bool) -> None:
-        """An admitted message has its outcome."""
-        self.unsettled -= 1
+    def settle(self, not_now: bool, count: int = 1) -> None:
+        """Admitted messages have their outcome."""
+        self.unsettled -= count
         if not_now:
             self.refused = True
 

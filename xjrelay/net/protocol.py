@@ -198,6 +198,15 @@ class Link(Protocol):
             self.flush()
         return self.close_reason is None
 
+    def send_frames(self, frames: list[bytes]) -> bool:
+        """Write several encoded frames; false if the link is closed, or was before the last of them."""
+        if self._full or not self.context.batch.open or self.close_reason is not None:
+            return all([self.send_frame(frame) for frame in frames])
+        if not self._out:
+            self.context.batch.add(self)
+        self._out += frames
+        return True
+
     @property
     def is_congested(self) -> bool:
         """Whether the transport has more than it can send: a bulk of frames had better wait."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from xjrelay.domain.routing import RoutingTable
 from xjrelay.servers.relay.mesh_end import MeshEnd
-from xjrelay.servers.relay.sessions import UserSession
+from xjrelay.servers.relay.sessions import Run, UserSession
 from xjrelay.wire import fast
 from xjrelay.wire.errors import RemoteError
 
@@ -34,28 +34,38 @@ class Lane:
 
     def said(self, session: UserSession, frames: list[bytes]) -> int:
         """What a user said; how many frames, from the first, are done with."""
-        own = (session.username, session.full)
+        own, find = (session.username, session.full), self._find
         silent = session.owed is None
-        find = self._find
+        run: _Run | None = None
         done = 0
         for said, frame in zip(fast.read(frames), frames, strict=False):
             if not said.is_whole(len(frame)) or session.over:
                 break
             if isinstance(said, fast.PlainAck):
-                if not _acknowledged(session, said.h):
+                if (run is not None and run.say(session)) or not _acknowledged(session, said.h):
                     break
+                run = None
                 done += 1
                 continue
-            if said.from_ not in own or (found := find(said.to)) is None:
+            if said.from_ not in own:
+                break
+            if run is not None:
+                if run.takes(said, frame):
+                    done += 1
+                    continue
+                if run.say(session):
+                    break
+                run = None
+            if (found := find(said.to)) is None:
+                break
+            there = found.handle
+            if there is None or silent or said.id is None:
+                if not _said(session, said, frame, there if silent else None):
+                    break
+            elif (run := _begun(session, said, frame, there)) is None:
                 break
             done += 1
-            if silent and (there := found.handle) is not None and there.owed is None:
-                link = there.link
-                if link is not None and link.send_frame(frame):
-                    continue
-            if not _said(session, said, frame):
-                return done - 1
-        return done
+        return done if run is None else done - run.say(session)
 
     def crossed(self, end: MeshEnd, frames: list[bytes]) -> int:
         """What another relay carried here; how many frames, from the first, are done with."""
@@ -78,6 +88,48 @@ class Lane:
         return done
 
 
+class _Run:
+    """Messages of one pair that stand in a row, and are said at once."""
+
+    __slots__ = ("frames", "run", "there", "unsaid")
+
+    def __init__(self, run: Run, frame: bytes, there: UserSession) -> None:
+        self.run = run
+        self.frames = [frame]
+        self.there = there
+        self.unsaid = 0
+
+    def takes(self, said: fast.Plain, frame: bytes) -> bool:
+        """Whether a message is one more of them."""
+        run = self.run
+        if said.id is None or said.to != run.to or said.from_ != run.from_:
+            return False
+        run.ids.append(said.id)
+        self.frames.append(frame)
+        return True
+
+    def say(self, session: UserSession) -> int:
+        """Say them; how many, from the last, were not said: the slow lane has to refuse those."""
+        run, frames, self.frames = self.run, self.frames, []
+        if not frames or session.say_run(run, frames, self.there):
+            return self.unsaid
+        for at, (message_id, frame) in enumerate(zip(run.ids, frames, strict=True)):
+            try:
+                session.say(run.from_, run.to, message_id, False, frame)
+            except RemoteError:
+                self.unsaid = len(frames) - at
+                break
+        return self.unsaid
+
+
+def _begun(session: UserSession, said: fast.Plain, frame: bytes, there: UserSession) -> _Run | None:
+    assert said.id is not None
+    try:
+        return _Run(session.run(said.from_, said.to, said.id), frame, there)
+    except RemoteError:
+        return None
+
+
 def _acknowledged(session: UserSession, h: int) -> bool:
     try:
         session.acknowledged(h)
@@ -86,9 +138,14 @@ def _acknowledged(session: UserSession, h: int) -> bool:
     return True
 
 
-def _said(session: UserSession, message: fast.Plain, frame: bytes) -> bool:
+def _said(session: UserSession, said: fast.Plain, frame: bytes, there: UserSession | None) -> bool:
+    """One message; ``there`` is where it goes if nobody is told the outcome."""
+    if there is not None and there.owed is None:
+        link = there.link
+        if link is not None and link.send_frame(frame):
+            return True
     try:
-        session.say(message.from_, message.to, message.id, False, frame)
+        session.say(said.from_, said.to, said.id, False, frame)
     except RemoteError:
         return False
     return True

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xjrelay.domain import delivery
-from xjrelay.domain.delivery import Delivery, Owed, Owing, Receipts
+from xjrelay.domain.delivery import Delivery, Owed, Owing, Receipts, Settled
 from xjrelay.domain.pairs import Pair, Pairs
 from xjrelay.domain.routing import Session
 from xjrelay.net.context import Batch, Context
@@ -64,6 +64,40 @@ class Origin(NamedTuple):
     pair: Pair | None = None
 
 
+class Run:
+    """Messages of one pair that were said in one read, on their way to one session here.
+
+    As origins they are one object, not one each: so an outcome costs little a message.
+
+    Args:
+        sender: whose.
+        from_: its address in all of them.
+        to: the recipient's.
+        message_id: the first one's; more are appended to :attr:`ids`.
+        pair: of all of them.
+    """
+
+    __slots__ = ("_settled", "from_", "ids", "pair", "sender", "to")
+
+    def __init__(self, sender: UserSession, from_: str, to: str, message_id: str, pair: Pair) -> None:
+        self.sender = sender
+        self.from_ = from_
+        self.to = to
+        self.ids = [message_id]
+        self.pair = pair
+        self._settled = 0
+
+    def take(self, count: int) -> list[str]:
+        """The ids of the next ones that have their outcome; they have it in order."""
+        start, self._settled = self._settled, self._settled + count
+        return self.ids if count == len(self.ids) else self.ids[start : self._settled]
+
+    def next(self) -> Origin:
+        """The next one, as an origin of its own."""
+        (message_id,) = self.take(1)
+        return Origin(self.sender, self.from_, self.to, message_id, self.pair)
+
+
 class UserLink(Seam):
     """What a session asks of its connection."""
 
@@ -71,6 +105,9 @@ class UserLink(Seam):
 
     def send_frame(self, frame: bytes) -> bool:
         """Write; False when it went nowhere."""
+
+    def send_frames(self, frames: list[bytes]) -> bool:
+        """Write several; False when not all went anywhere."""
 
     def refuse(self, error: RemoteError) -> None:
         """Answer with an error, and close where that says so."""
@@ -121,7 +158,22 @@ class Outcomes(Generic[Who]):
     def add(self, who: Who, message_id: str, status: str, code: int | None) -> None:
         """One message's outcome."""
         full = self._receipts.add(who, message_id, status, code)
-        if full or not self._batch.open:
+        if full:
+            self.flush()
+        else:
+            self._wait()
+
+    def add_all(self, who: Who, ids: list[str], status: str) -> None:
+        """Several messages' outcome."""
+        if len(ids) >= self._receipts.room(who, status):
+            for message_id in ids:
+                self.add(who, message_id, status, None)
+            return
+        self._receipts.add_all(who, ids, status)
+        self._wait()
+
+    def _wait(self) -> None:
+        if not self._batch.open:
             self.flush()
         elif not self._waiting:
             self._waiting = True
@@ -173,7 +225,7 @@ class UserSession:
     route: Session[UserSession]
 
     def __init__(
-        self, exchange: Exchange, username: str, resource: str, owed: Delivery[Origin] | None
+        self, exchange: Exchange, username: str, resource: str, owed: Delivery[Origin | Run] | None
     ) -> None:
         self._exchange = exchange
         self.full = f"{username}/{resource}" if resource else username
@@ -239,6 +291,25 @@ class UserSession:
         if owed is not None:
             self._count(owed)
 
+    def run(self, from_: str, to: str, message_id: str) -> Run:
+        """The beginning of messages to one user, all with an id, this one first.
+
+        Raises:
+            RemoteError: as for :meth:`say`.
+        """
+        return Run(self, from_, to, message_id, self._pairs.get(to))
+
+    def say_run(self, run: Run, frames: list[bytes], there: UserSession) -> bool:
+        """All of them, to a session here; False where they can't all go, and then none went."""
+        if not run.pair.admit(there, False, len(frames)):
+            return False
+        if not there.take_run(frames, run):
+            run.pair.settle(False, len(frames))
+            return False
+        assert self.owed is not None
+        self._count(self.owed, len(frames))
+        return True
+
     def _own(self, sender: str | None) -> str:
         """The session's own address as it is registered, where `sender` may mean it."""
         if sender is None:
@@ -251,8 +322,8 @@ class UserSession:
             self._count(self.owed)
         raise RemoteError(Code.FORBIDDEN, "from is not this session's user")
 
-    def _count(self, owed: Delivery[Origin]) -> None:
-        owed.receive()
+    def _count(self, owed: Delivery[Origin | Run], count: int = 1) -> None:
+        owed.receive(count)
         if self._report_call is None:
             self._report_call = self._exchange.context.clock.callLater(REPORT_AFTER, self._report)
 
@@ -277,9 +348,12 @@ class UserSession:
             raise RemoteError(Code.BAD_REQUEST, "this session was opened without acknowledgement")
         self._settle(self.owed.acknowledge(h))
 
-    def _settle(self, origins: list[Origin]) -> None:
-        for origin in origins:
-            origin.sender.settled(origin, "delivered")
+    def _settle(self, settled: list[Settled[Origin | Run]]) -> None:
+        for origin, count in settled:
+            if isinstance(origin, Run):
+                origin.sender.run_delivered(origin, count)
+            else:
+                origin.sender.settled(origin, "delivered")
 
     # -- what it is sent ---------------------------------------------------------------------
 
@@ -299,6 +373,19 @@ class UserSession:
             if not self.owed.holding:
                 self._exchange.end(self, CloseReason.SLOW_READER)
             origin.sender.settled(origin, "failed", Code.NOT_NOW)
+
+    def take_run(self, frames: list[bytes], run: Run) -> bool:
+        """Several messages for it at once; False where it can't take them all now."""
+        if self.owed is None:
+            if self.link is None or not self.link.send_frames(frames):
+                return False
+            run.sender.run_delivered(run, len(frames))
+            return True
+        if not self.owed.owe_all(frames, run):
+            return False
+        if self.link is not None:
+            self.link.send_frames(frames)
+        return True
 
     def take_mail(self, frame: bytes, origin: Origin) -> None:
         """A message out of its mailbox."""
@@ -342,6 +429,11 @@ class UserSession:
             self._exchange.outcomes.add(self, origin.id, status, code)
         elif status == "failed":
             self._error(origin, code or Code.NOT_NOW, "not delivered, try again")
+
+    def run_delivered(self, run: Run, count: int) -> None:
+        """So many of them more have been delivered."""
+        run.pair.settle(False, count)
+        self._exchange.outcomes.add_all(self, run.take(count), "delivered")
 
     def unreachable(self, origin: Origin) -> None:
         """The error stanza; where an outcome is promised, the recipient has only just gone: not now."""
@@ -391,10 +483,15 @@ class UserSession:
         link, self.link = self.link, None
         if link is not None and error is not None:
             link.refuse(error)
-        return self.owed.expire() if self.owed is not None else []
+        return [_single(owed) for owed in self.owed.expire()] if self.owed is not None else []
 
     def _cancel(self) -> None:
         for call in (self.expiry, self.missing, self._report_call):
             if call is not None and call.active():
                 call.cancel()
         self.expiry = self.missing = self._report_call = None
+
+
+def _single(owed: Owed[Origin | Run]) -> Owed[Origin]:
+    origin = owed.origin
+    return Owed(owed.frame, origin.next() if isinstance(origin, Run) else origin, owed.is_mail)

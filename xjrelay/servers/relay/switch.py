@@ -21,7 +21,7 @@ from xjrelay.domain.delivery import MAX_QUEUE, MAX_QUEUE_BYTES, Delivery, Owed
 from xjrelay.domain.revocations import Revocations
 from xjrelay.domain.routing import RoutingTable, User
 from xjrelay.net.context import Context
-from xjrelay.servers.relay.sessions import Origin, Outcomes, UserLink, UserSession, gathered
+from xjrelay.servers.relay.sessions import Origin, Outcomes, Run, UserLink, UserSession, gathered
 from xjrelay.wire import address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 
@@ -138,7 +138,7 @@ class Switch:
         settings = self.settings
         if self._revoked.covers(address.key(user.username), user.resource, user.session, self._now()):
             raise RemoteError(Code.UNAUTHORIZED, "the session was revoked", CloseReason.NOT_AUTHENTICATED)
-        owed: Delivery[Origin] | None = None
+        owed: Delivery[Origin | Run] | None = None
         if ack:
             owed = Delivery(settings.max_queue, settings.max_queue_bytes)
         session = UserSession(self, user.username, user.resource, owed)
