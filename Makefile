@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How long `make fuzz` runs, in all; `make test` takes the default.
 SECONDS ?= 66
 
-.PHONY: venv run test lint types trial pytest fuzz dist clean
+.PHONY: venv run test lint types trial pytest fuzz dist prove clean
 
 venv: .venv/.installed
 
@@ -54,6 +54,20 @@ dist: .venv/.installed-test
 		done; \
 		echo "$$made: installs clean, twistd lists $(PLUGINS)"; \
 	done
+
+# The promise of docs/protocol.md, section 8, at length; half an hour. Killed processes, then a bad network,
+# then a mesh in parts. tests/system/test_prove.py is the short form. What is made is in build/prove.
+prove: venv
+	rm -rf build/prove && mkdir -p build/prove
+	$(BIN)/xj prove --local --rounds 100 --users 100 --rate 500 --keep build/prove/killed
+	$(BIN)/xj prove --local --rounds 20 --users 100 --rate 500 --away 10 --keep build/prove/away
+	$(BIN)/xj prove --local --seconds 120 --users 100 --rate 200 --delay 0.2 --jitter 0.1 --cut 20 \
+		--stall 60 --stall-for 30 --keep build/prove/network
+	@if [ "$$(id -u)" = 0 ] && unshare --net true 2>/dev/null; then \
+		set -x; $(BIN)/xj prove --local --namespaces --rounds 5 --partition 20 --rate 500 --keep build/prove/parted; \
+	else \
+		set -x; $(BIN)/xj prove --local --rounds 5 --partition 20 --rate 500 --keep build/prove/parted; \
+	fi
 
 clean:
 	rm -rf build .venv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

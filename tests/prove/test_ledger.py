@@ -104,6 +104,19 @@ class LedgerTests(SynchronousTestCase):
         book.settle("a", "b", 0, "delivered")
         self.assertEqual((book.unsettled, book.verdict().lost), (0, 1))
 
+    def test_a_sender_that_went_may_hear_the_outcome_later(self) -> None:
+        book = Ledger()
+        for _ in range(2):
+            book.send("a", "b")
+        book.leave("a", "b", 0)
+        book.leave("a", "b", 1)
+        self.assertEqual((book.unsettled, book.verdict().outcomes, book.owed), (0, {"unheard": 2}, 0))
+        book.settle("a", "b", 0, "stored")
+        book.leave("a", "b", 0)
+        self.assertEqual((book.verdict().outcomes, book.owed), ({"unheard": 1, "stored": 1}, 1))
+        book.settle("a", "b", 1, "failed")
+        self.assertEqual(book.verdict().outcomes, {"stored": 1, "failed": 1})
+
     @given(st.permutations(range(6)))
     def test_any_other_order_is_found(self, order: list[int]) -> None:
         book = ledger(6)

@@ -149,6 +149,17 @@ class ProxyTests(SynchronousTestCase):
 
         asyncio.run(run())
 
+    def test_in_a_calm_time_nothing_happens(self) -> None:
+        async def scene(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            proxy.calm = True
+            for _ in range(20):
+                writer.write(b"x")
+                await reader.readexactly(1)
+                await asyncio.sleep(0.01)
+
+        proxy = self.play(scene, Faults(cut=0.02, stall=0.02))
+        self.assertEqual((proxy.toll.cuts, proxy.toll.stalls), (0, 0))
+
     def test_the_same_target_has_one_place(self) -> None:
         async def run() -> None:
             proxy = Proxy(random.Random(1))

@@ -17,7 +17,7 @@ from typing import Any
 
 from xjrelay.client.aio import AsyncioNetwork, Client
 from xjrelay.client.core import Login
-from xjrelay.client.errors import ClientError, OutboxFull, Refused, TimedOut
+from xjrelay.client.errors import ClientError, Disconnected, OutboxFull, Refused
 from xjrelay.client.model import LinkState, Message, Receipt
 from xjrelay.client.network import Connection, Receiver
 from xjrelay.client.session import Session
@@ -113,7 +113,7 @@ class Crowd:
         names: everybody's, present or not.
         times: what was measured.
         down: users without a session at a relay now.
-        refusals: messages that no outbox took, by the error's name.
+        refusals: messages that no outbox took, or that had no outcome, by the error's name.
     """
 
     def __init__(self, plan: Plan, ledger: Ledger, rng: random.Random, route: Route) -> None:
@@ -235,10 +235,9 @@ class Crowd:
         except OutboxFull as error:
             self.ledger.settle(sender, recipient, number, "not taken")
             self.refusals[type(error).__name__] += 1
-        except TimedOut:
-            return
+        except Disconnected:
+            self.ledger.leave(sender, recipient, number)  # with a file it is sent again in the next life
         except ClientError as error:
-            # Closed before there was an outcome: with a file it is sent again in the next life.
             self.refusals[type(error).__name__] += 1
         else:
             self._settle(sender, receipt)

@@ -18,7 +18,7 @@ MAX_EXAMPLES = 20
 ACKNOWLEDGED = frozenset({"delivered", "stored"})
 """The outcomes after which a message must arrive."""
 
-_NONE, _ACKNOWLEDGED, _OTHER = range(3)
+_NONE, _ACKNOWLEDGED, _OTHER, _UNHEARD = range(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class _Pair:
     __slots__ = ("arrived", "highest", "outcome")
 
     def __init__(self) -> None:
-        self.outcome = bytearray()  # of _NONE, _ACKNOWLEDGED, _OTHER
+        self.outcome = bytearray()  # of _NONE, _ACKNOWLEDGED, _OTHER, _UNHEARD
         self.arrived = bytearray()
         self.highest = -1
 
@@ -98,11 +98,21 @@ class Ledger:
         self._outcomes[status] += 1
         if pair.outcome[number] == _NONE:
             self._settled += 1
+        elif pair.outcome[number] == _UNHEARD:
+            self._outcomes["unheard"] -= 1
         if pair.outcome[number] == _ACKNOWLEDGED:
             return
         pair.outcome[number] = _ACKNOWLEDGED if status in ACKNOWLEDGED else _OTHER
         if pair.outcome[number] == _ACKNOWLEDGED and not pair.arrived[number]:
             self.owed += 1
+
+    def leave(self, sender: str, recipient: str, number: int) -> None:
+        """Its sender went before it heard the outcome: none is waited for, and one may come yet."""
+        pair = self._pairs[sender, recipient]
+        if pair.outcome[number] == _NONE:
+            pair.outcome[number] = _UNHEARD
+            self._settled += 1
+            self._outcomes["unheard"] += 1
 
     def arrive(self, sender: str, recipient: str, number: int) -> None:
         """The recipient's application was shown it."""
@@ -127,7 +137,7 @@ class Ledger:
             examples["lost"] = lost[:MAX_EXAMPLES]
         return Verdict(
             sent=self._sent,
-            outcomes=dict(self._outcomes),
+            outcomes={status: count for status, count in self._outcomes.items() if count},
             arrived=self._arrived,
             unsettled=self.unsettled,
             lost=len(lost),

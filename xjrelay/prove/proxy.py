@@ -57,10 +57,12 @@ class Proxy:
 
     Attributes:
         toll: what has happened.
+        calm: while it is true nothing is cut or silenced; delays stay.
     """
 
     def __init__(self, rng: random.Random, faults: Faults | None = None) -> None:
         self.toll = Toll()
+        self.calm = False
         self.faults = faults or Faults()
         self.random = rng
         self._servers: list[asyncio.Server] = []
@@ -202,26 +204,31 @@ class Connection:
             await writer.drain()
 
     async def _cut_some_time(self, mean: float) -> None:
-        await _sleep_about(self._proxy.random, mean)
+        await self._misfortune(mean)
         self._proxy.toll.cuts += 1
         self._cut = True
         await asyncio.sleep(1.0)  # nobody spoke: then it is cut between two frames
 
     async def _stall_now_and_then(self, faults: Faults) -> None:
         while True:
-            await _sleep_about(self._proxy.random, faults.stall)
+            await self._misfortune(faults.stall)
             self._proxy.toll.stalls += 1
             self._flows.clear()
             await _sleep(faults.stall_for)
             self._flows.set()
 
+    async def _misfortune(self, mean: float) -> None:
+        """Wait for one; those of a calm time pass by."""
+        if mean == NEVER:
+            await _sleep(NEVER)
+        while True:
+            await asyncio.sleep(self._proxy.random.expovariate(1 / mean))
+            if not self._proxy.calm:
+                return
+
 
 class _CutError(Exception):
     """This connection ends here."""
-
-
-async def _sleep_about(rng: random.Random, mean: float) -> None:
-    await _sleep(rng.expovariate(1 / mean) if mean < NEVER else NEVER)
 
 
 async def _sleep(seconds: float) -> None:

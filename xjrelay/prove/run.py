@@ -170,8 +170,10 @@ class Proof:
         Raises:
             ClientError: the users can't get in at all.
         """
+        self._calm(True)
         try:
             await self._crowd.enter()
+            self._calm(False)
             return await self._write_and_judge()
         finally:
             await self._crowd.disperse()
@@ -194,6 +196,10 @@ class Proof:
                 raise outcome
         await self._settle()
         return self._result(seconds)
+
+    def _calm(self, calm: bool) -> None:
+        if self._proxy is not None:
+            self._proxy.calm = calm
 
     def _goers(self) -> list[str]:
         return self._crowd.names[: self._course.away]
@@ -232,6 +238,7 @@ class Proof:
 
     async def _settle(self) -> None:
         """Until every message has its outcome and every acknowledged one was shown."""
+        self._calm(True)
         crowd, ledger = self._crowd, self._crowd.ledger
 
         def balanced() -> bool:
