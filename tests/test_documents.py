@@ -12,16 +12,25 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from xjrelay.domain.hearsay import FORGET, MAX_OF_HOST, MAX_OF_TELLER
+from xjrelay.domain.peers import KEYED, MAX_KNOWN, RETURN_TIME
 from xjrelay.net.context import TRUSTED_MAX_FRAME, Limits
-from xjrelay.wire import codec
+from xjrelay.servers.option_table import TABLE
+from xjrelay.servers.peer.dialling import RATE
+from xjrelay.servers.peer.local import DISCOVER_EVERY
+from xjrelay.servers.peer.protocol import PATIENCE, TLS_PATIENCE
+from xjrelay.storage.peers import MAX_HISTORY, MAX_WAITING
+from xjrelay.wire import codec, peers
 from xjrelay.wire.address import MAX_NAME
 from xjrelay.wire.codec import MAX_DEPTH
 from xjrelay.wire.errors import Code, Condition
 from xjrelay.wire.framing import DEFAULT_MAX_FRAME, LF, ORIGINAL
 from xjrelay.wire.grammar import HEARD, Phase
+from xjrelay.wire.peers import MAX_LISTED
 from xjrelay.wire.stanzas import MAX_ID, Kind, classify, parse
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "protocol.md"
+ASKED = {option.name: option for option in TABLE}
 START, END = "<!-- heard -->\n", "<!-- /heard -->\n"
 
 LISTENERS = {
@@ -56,9 +65,13 @@ def page() -> str:
     return PAGE.read_text(encoding="utf-8")
 
 
-def examples() -> Iterator[str]:
-    """Each frame of the page's JSON blocks."""
-    for block in re.findall(r"^```json\n(.*?)^```$", page(), re.MULTILINE | re.DOTALL):
+PEERS = re.compile(r"^## 11\..*?(?=^## 12\.)", re.MULTILINE | re.DOTALL)
+"""Section 11, whose vocabulary is its own."""
+
+
+def examples(text: str) -> Iterator[str]:
+    """Each frame of a text's JSON blocks."""
+    for block in re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         yield from block.splitlines()
 
 
@@ -71,7 +84,7 @@ class ProtocolPageTests(SynchronousTestCase):
 
     def test_every_example_is_a_stanza(self) -> None:
         seen = set()
-        for line in examples():
+        for line in examples(PEERS.sub("", page())):
             value = codec.decode_value(line.encode())
             if isinstance(value, list):
                 seen.add(Kind.COMPONENTS)
@@ -83,9 +96,26 @@ class ProtocolPageTests(SynchronousTestCase):
                 seen.add(kind)
         self.assertEqual(seen, set(Kind), "a kind without an example")
 
+    def test_every_example_of_section_11_is_a_packet(self) -> None:
+        section = PEERS.findall(page())[0]
+        seen = {type(peers.parse(codec.decode(line.encode()))) for line in examples(section)}
+        self.assertEqual(seen, set(peers.KINDS), "a packet without an example")
+        for said in (
+            f"`{KEYED}` and the first 40 hexadecimal digits",
+            f"if there is no handshake in {TLS_PATIENCE:g} s",
+            f"counts as coming back for {RETURN_TIME:g} s",
+            f"does not answer a PING within {PATIENCE:g} s",
+            f"linked with, {MAX_LISTED} at most",
+            f"{MAX_OF_TELLER} places a teller and {MAX_OF_HOST} a host in two minutes, each once",
+            f"each once, {RATE:g} a second",
+            f"every {DISCOVER_EVERY:g} s, so that",
+        ):
+            self.assertIn(said, " ".join(section.split()))
+        self.assertEqual((FORGET, ASKED["ping-interval"].default_for("peer")), (120, 30))
+
     def test_no_block_of_the_page_escapes_the_check(self) -> None:
         fences = re.findall(r"^```(\w*)$", page(), re.MULTILINE)
-        self.assertEqual(set(fences), {"", "json", "text"})
+        self.assertEqual(set(fences), {"", "json"})
         self.assertEqual(fences.count(""), len(fences) / 2)
 
     def test_the_sections_are_the_twelve(self) -> None:
@@ -134,6 +164,22 @@ class IndexTests(SynchronousTestCase):
             if not (path.parent / target).exists()
         ]
         self.assertEqual(missing, [])
+
+
+class PeersPageTests(SynchronousTestCase):
+    """``docs/peers.md``."""
+
+    def test_the_numbers_are_the_code_s(self) -> None:
+        text = " ".join((PAGE.parent / "peers.md").read_text(encoding="utf-8").split())
+        rate, size = (ASKED[name].default_for("peer") for name in ("max-stanzas", "max-bytes"))
+        for said in (
+            f"up to {MAX_WAITING:,} texts a peer",
+            f"The last {MAX_HISTORY:,} texts",
+            f"at most {MAX_KNOWN:,} peers are remembered",
+            f"no faster than {rate} packets and {size // 2**20} MiB a second",
+            f"{MAX_OF_TELLER} a teller, {MAX_OF_HOST} a host in two minutes, {RATE:g} a second",
+        ):
+            self.assertIn(said, text)
 
 
 def _write() -> None:
