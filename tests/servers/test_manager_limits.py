@@ -125,6 +125,33 @@ class GuessingTests(LimitCase):
         self.assertEqual(self.codes(4, "nobody"), [404, 404, 404, 429])
 
 
+class StormTests(LimitCase):
+    """Many logins at once."""
+
+    def test_who_is_there_and_who_logs_in_by_scram_does_not_wait(self) -> None:
+        self.start(address_failures=10**6, login_failures=10**6)
+        esa = self.rig.register("esa")
+        self.rig.register("fajar").hang_up()
+        slow = self.rig.manager.in_thread = Slow()
+        storm = [self.rig.client(HERE) for _ in range(200)]
+        for number, wire in enumerate(storm):
+            wire.say({"type": "auth", "username": "esa", "password": "wrong", "resource": str(number)})
+        self.assertEqual(len(slow.waiting), 200)
+        self.assertEqual(esa.ask({"type": "ping"}), {"type": "pong"})
+        self.assertEqual(self.rig.scram(self.rig.client(THERE), "fajar")[-1]["code"], 200)
+        while slow.waiting:
+            slow.finish()
+        self.assertEqual({wire.take()[0]["code"] for wire in storm}, {400})
+
+    def test_one_link_has_one_derivation_at_a_time(self) -> None:
+        self.start()
+        slow = self.rig.manager.in_thread = Slow()
+        wire = self.rig.client(HERE)
+        ask = {"type": "auth", "password": "x", "register": True}
+        wire.say(*({**ask, "username": name} for name in "abcdef"))
+        self.assertEqual(len(slow.waiting), 1)
+
+
 class AddressTests(LimitCase):
     """Limits by address."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.servers.relay_house import (
@@ -17,6 +18,7 @@ from tests.servers.relay_house import (
     message,
 )
 from xjrelay.security.secret import ClusterSecret
+from xjrelay.security.tokens import Signer
 from xjrelay.servers.relay.switch import RelaySettings
 from xjrelay.wire.framing import ORIGINAL
 
@@ -57,7 +59,14 @@ class TokenTests(SynchronousTestCase):
 
     def test_an_altered_token_is_refused(self) -> None:
         token = self.house.token(self.relay, "Esa")
-        self.refused(token=token[:-4] + ("A" if token[-4] != "A" else "B") + token[-3:])
+        for index in range(0, len(token), 7):
+            self.refused(token=token[:index] + chr(ord(token[index]) ^ 1) + token[index + 1 :])
+        self.refused(token=token[:-1] + chr(ord(token[-1]) ^ 1))
+        self.assertEqual(self.hello(token=token).take()[0]["message"], "hello!")
+
+    def test_a_token_signed_by_another_is_refused(self) -> None:
+        stranger = Signer([Ed25519PrivateKey.from_private_bytes(b"x" * 32)], self.house.clock.seconds)
+        self.refused(token=stranger.for_user("Esa", "relay1", "", 1))
 
     def test_a_token_for_another_user_is_refused(self) -> None:
         self.refused(token=self.house.token(self.relay, "Fajar"))
