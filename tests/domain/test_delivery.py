@@ -94,7 +94,6 @@ class DeliveryTests(SynchronousTestCase):
         self.delivery.resume(0)
         self.assertEqual((self.delivery.received, self.delivery.report()), (3, None))
 
-    @settings(max_examples=100, deadline=None)
     def test_several_frames_of_one_origin_are_all_owed_or_none(self) -> None:
         delivery: Delivery[str] = Delivery(max_count=4, max_bytes=100)
         self.assertTrue(delivery.owe_all([b"1", b"2", b"3"], "run"))
@@ -108,6 +107,7 @@ class DeliveryTests(SynchronousTestCase):
         self.assertFalse(delivery.owe_all([b"5"], "held"))
 
     @given(st.lists(st.one_of(st.none(), st.integers(0, 6)), max_size=60))
+    @settings(max_examples=100, deadline=None)
     def test_every_frame_is_settled_once_and_in_order(self, steps: list[int | None]) -> None:
         delivery: Delivery[int] = Delivery(max_count=5)
         taken: list[int] = []
@@ -148,3 +148,41 @@ class ReceiptsTests(SynchronousTestCase):
     def test_a_full_receipt_asks_to_be_flushed(self) -> None:
         receipts: Receipts[str] = Receipts(max_ids=2)
         self.assertEqual([receipts.add("esa", str(n), "delivered") for n in range(2)], [False, True])
+
+
+class HoldTests(SynchronousTestCase):
+    """The mailbox goes first."""
+
+    def test_live_messages_wait_behind_mail_and_outcomes_do_not(self) -> None:
+        delivery: Delivery[str] = Delivery(max_count=3)
+        delivery.hold()
+        self.assertIs(delivery.owe(b"live1", "a"), Owing.HELD)
+        self.assertIs(delivery.owe(b"receipt"), Owing.OWED)
+        delivery.owe_mail(b"mail", "m")
+        self.assertIs(delivery.owe(b"live2", "b"), Owing.HELD)
+        self.assertEqual((delivery.sent, delivery.holding), (2, True))
+        self.assertIs(delivery.owe(b"live3", "c"), Owing.FULL)
+        self.assertEqual(delivery.resume(0).again, [b"receipt", b"mail"])
+        self.assertEqual(delivery.release(), [b"live1", b"live2"])
+        self.assertEqual((delivery.sent, delivery.holding), (4, False))
+        self.assertEqual([settled.origin for settled in delivery.acknowledge(3)], ["m", "a"])
+        self.assertEqual([owed.frame for owed in delivery.expire()], [b"live2"])
+
+    def test_mail_does_not_count_for_the_bounds(self) -> None:
+        delivery: Delivery[str] = Delivery(max_count=2, max_bytes=6)
+        for number in range(100):
+            delivery.owe_mail(b"mail", f"m{number}")
+        self.assertIs(delivery.owe(b"1", "a"), Owing.OWED)
+        self.assertIs(delivery.owe(b"2", "b"), Owing.OWED)
+        self.assertIs(delivery.owe(b"3", "c"), Owing.FULL)
+        self.assertEqual(len(delivery.acknowledge(101)), 101)
+        self.assertIs(delivery.owe(b"12345", "c"), Owing.OWED)
+        self.assertIs(delivery.owe(b"4", "d"), Owing.FULL)
+
+    def test_what_is_held_is_given_up_in_order_too(self) -> None:
+        delivery: Delivery[str] = Delivery(max_count=3)
+        delivery.owe(b"1", "a")
+        delivery.hold()
+        delivery.owe(b"2", "b")
+        self.assertEqual([owed.frame for owed in delivery.expire()], [b"1", b"2"])
+        self.assertEqual((delivery.acknowledged, delivery.holding), (1, False))

@@ -139,3 +139,43 @@ class Properties(SynchronousTestCase):
         loads = [placement.load(name, now) for name in placement]
         self.assertEqual(sum(loads), users)
         self.assertTrue(max(loads) - min(loads) <= 1)
+
+
+class Balance(SynchronousTestCase):
+    """Relays that have more than their share, and one that takes no more."""
+
+    def setUp(self) -> None:
+        self.placement = Placement(assign_timeout=30)
+
+    def relays(self, *loads: int) -> None:
+        for relay, load in enumerate(loads, 1):
+            self.placement.add(f"relay{relay}")
+            for user in range(load):
+                self.placement.connected(f"relay{relay}", f"user{relay}-{user}", "", 1)
+
+    def test_a_relay_that_is_closed_is_given_nobody_and_counts_for_nothing(self) -> None:
+        self.relays(0, 5, 6)
+        self.placement.assign("esa", "", 0)
+        self.placement.close("relay1")
+        self.assertEqual(self.placement.load("relay1", 0), 0)
+        self.assertEqual(self.placement.assign("esa", "", 0), "relay2")
+        self.assertEqual(self.placement.surplus(0), {})
+        for name in ("relay2", "relay3", "nobody"):
+            self.placement.close(name)
+        self.assertIsNone(self.placement.assign("esa", "", 0))
+        self.assertEqual(self.placement.surplus(0), {})
+
+    def test_what_is_over_an_even_share_by_more_than_a_tenth_is_too_much(self) -> None:
+        for loads, surplus in (
+            ((6, 0), {"relay1": 3}),
+            ((50, 50, 0), {"relay1": 16, "relay2": 16}),
+            ((36, 33, 31), {}),
+            ((37, 33, 30), {"relay1": 3}),
+            ((2, 1), {}),
+            ((1, 0, 0), {}),
+            ((7,), {}),
+            ((), {}),
+        ):
+            self.setUp()
+            self.relays(*loads)
+            self.assertEqual(self.placement.surplus(0), surplus, loads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from xjrelay.domain.mailbox import Reach
 from xjrelay.domain.presence import Availability, Change, Presence, PresenceBoard
 
 HERE = Availability()
@@ -61,3 +62,47 @@ class Value(SynchronousTestCase):
     def test_online(self) -> None:
         self.assertEqual(Presence("esa", "", 0).online, 0)
         self.assertEqual(Presence("esa", "", 0, HERE).online, 1)
+
+
+class Reached(SynchronousTestCase):
+    """Who says that it is there, and can't be reached."""
+
+    def setUp(self) -> None:
+        self.board = PresenceBoard()
+        self.board.appear("esa", "", HERE)
+
+    def test_a_session_lost_found_and_given_up(self) -> None:
+        for reach, change, shown, resuming in (
+            (Reach.HERE, Change.NOTHING, HERE, False),
+            (Reach.RESUMING, Change.CHANGED, HERE, True),
+            (Reach.RESUMING, Change.NOTHING, HERE, True),
+            (Reach.HERE, Change.CHANGED, HERE, False),
+            (Reach.RESUMING, Change.CHANGED, HERE, True),
+            (Reach.NOWHERE, Change.WENT, None, False),
+            (Reach.HERE, Change.CAME, HERE, False),
+        ):
+            self.assertIs(self.board.reached("esa", "", reach), change)
+            self.assertEqual((self.board.shown("esa"), self.board.resuming("esa")), (shown, resuming))
+
+    def test_a_device_that_can_be_reached_is_shown_before_one_that_may_be_back(self) -> None:
+        self.board.appear("esa", "phone", AWAY)
+        self.assertIs(self.board.reached("esa", "phone", Reach.RESUMING), Change.CHANGED)
+        self.assertEqual((self.board.shown("esa"), self.board.resuming("esa")), (HERE, False))
+        self.assertIs(self.board.reached("esa", "", Reach.NOWHERE), Change.CHANGED)
+        self.assertEqual((self.board.shown("esa"), self.board.resuming("esa")), (AWAY, True))
+
+    def test_sessions_reported_before_their_user_says_that_it_is_there(self) -> None:
+        self.assertIs(self.board.reached("fajar", "", Reach.RESUMING), Change.NOTHING)
+        self.board.appear("fajar", "", HERE)
+        self.assertTrue(self.board.resuming("fajar"))
+        self.board.reached("gita", "", Reach.HERE)
+        self.assertIs(self.board.reached("gita", "", Reach.NOWHERE), Change.NOTHING)
+        self.board.appear("gita", "", HERE)
+        self.assertEqual(self.board.shown("gita"), HERE)
+
+    def test_one_that_was_not_shown_any_more_goes_unnoticed_and_begins_anew(self) -> None:
+        self.board.reached("esa", "", Reach.HERE)
+        self.board.reached("esa", "", Reach.NOWHERE)
+        self.assertIs(self.board.vanish("esa", ""), Change.NOTHING)
+        self.assertIs(self.board.appear("esa", "", HERE), Change.CAME)
+        self.assertEqual(self.board.shown("esa"), HERE)
