@@ -183,7 +183,7 @@ class RefusedTests(TLSTestCase):
         raw = await dial(tracker.address)
         raw.say({"ip_local": "127.0.0.1", "port": 0, "type": "client"})
         await until(lambda: not raw.is_open, "the end of a plain connection")
-        self.assertEqual(tracker.log.count("closed: no TLS"), 1, tracker.log)
+        await until(lambda: tracker.log.count("closed: no TLS") == 1, "one line")
         for version, options in ((ssl.TLSVersion.TLSv1_2, 2), (ssl.TLSVersion.TLSv1_1, 3)):
             with self.assertRaises((ssl.SSLError, OSError)):
                 await within(deferToThread(self.shake, tracker, version))
