@@ -19,7 +19,8 @@ from xjrelay.servers.option_table import TABLE
 from xjrelay.servers.peer.dialling import RATE
 from xjrelay.servers.peer.local import DISCOVER_EVERY
 from xjrelay.servers.peer.protocol import PATIENCE, TLS_PATIENCE
-from xjrelay.storage.peers import MAX_HISTORY, MAX_WAITING
+from xjrelay.storage.interfaces import MAX_HISTORY
+from xjrelay.storage.peers import MAX_WAITING
 from xjrelay.wire import codec, peers
 from xjrelay.wire.address import MAX_NAME
 from xjrelay.wire.codec import MAX_DEPTH

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from xjrelay.domain.peers import RETURN_TIME, Status, is_keyed
+from xjrelay.domain.peers import RETURN_TIME, Known, Status, is_keyed
 from xjrelay.sandbox.peers import PORT, PeerSandbox
 from xjrelay.security.identity import id_of, make_key
 from xjrelay.servers.peer.events import Changed, Met, Received, Settled, Warned
@@ -86,6 +87,28 @@ class ConnectTests(PeerTestCase):
         assert link is not None
         self.assertFalse(link.plain)
         self.assertEqual(id_of(link.certificate or b""), self.alice.own_id)
+
+    def test_P2_a_peer_asked_to_dial_itself_does_so_once(self) -> None:
+        machine = self.mesh.machine("Bob")
+        port = machine.listenTCP(6000, self.bob.factory)
+        self.bob.ask(self.mesh.address("Bob"), 6000)
+        self.mesh.advance(300)
+        self.assertEqual((self.mesh.connections("Bob", "Bob"), self.bob.peers()), (0, []))
+        self.assertLessEqual(self.bob.context.counters.links_opened, 2)
+        port.stopListening()
+
+    def test_P2_who_comes_before_the_memory_is_read_waits_for_it(self) -> None:
+        self.connect("Bob", "Alice")
+        self.mesh.stop("Alice")
+        remembered, peers = Deferred[list[Known]](), self.mesh.stores("Alice").peers.peers
+        self.patch(self.mesh.stores("Alice").peers, "peers", lambda: remembered)
+        self.alice = self.mesh.start("Alice", wait=False)
+        self.mesh.advance(5)
+        self.assertEqual(self.mesh.linked("Alice"), set())
+        peers().chainDeferred(remembered)
+        self.mesh.until(lambda: self.mesh.linked("Alice") == {"Bob"}, 60)
+        met = [event for event in self.mesh.events("Alice") if isinstance(event, Met)]
+        self.assertEqual(len(met), 1)
 
     def test_P2_nobody_there_is_told_in_words(self) -> None:
         for host, why in (("10.0.0.200", "nobody listens there"), (self.mesh.address("Bob"), "itself")):

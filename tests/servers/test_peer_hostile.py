@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.protocol import Protocol, ServerFactory
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.servers.original_peer import OriginalPeer, OriginalServer, dial
 from xjrelay.domain.hearsay import MAX_OF_HOST
 from xjrelay.domain.peers import Status
-from xjrelay.sandbox.peers import PORT, PeerSandbox
+from xjrelay.sandbox.peers import LIMITS, PORT, PeerSandbox
 from xjrelay.servers.peer.events import Warned
 
 
@@ -231,6 +232,23 @@ class FloodTests(HostileTestCase):
     def test_whoever_says_nothing_at_all(self) -> None:
         silent = [self.dial(join=False) for _ in range(50)]
         self.assertLessEqual(self.mesh.until(lambda: all(one.lost for one in silent)), 11)
+
+    def test_those_who_say_nothing_make_way(self) -> None:
+        self.mesh.stop("Alice")
+        self.mesh.limits = replace(LIMITS, max_handshakes=20)
+        self.alice = self.mesh.start("Alice")
+        self.mesh.until(lambda: len(self.alice.links) == 1)
+        silent = [self.dial(join=False) for _ in range(23)]
+        self.mesh.advance(1)
+        self.assertEqual([one.lost for one in silent].index(False), 3)
+        friend = self.dial("Orig", "Orig_1")
+        self.assertTrue(friend.of("PEERS"))
+
+    def test_an_end_takes_those_at_the_door_along(self) -> None:
+        silent = self.dial(join=False)
+        self.mesh.stop("Alice")
+        self.assertTrue(silent.lost)
+        self.alice = self.mesh.start("Alice")
 
     def test_whoever_begins_tls_and_stops(self) -> None:
         mallory = self.dial(join=False)

@@ -81,18 +81,18 @@ class PeerContract(TestCase):
 
     async def test_what_is_heard_twice_is_kept_once(self) -> None:
         store = self.stores.peers
-        first = await store.hear(heard("1"))
+        first = await store.hear(heard("1"), 100)
         assert first is not None
         self.assertGreater(first.number, 0)
-        self.assertIsNone(await store.hear(heard("1")))
-        self.assertIsNotNone(await store.hear(heard("1", "carol")))
+        self.assertIsNone(await store.hear(heard("1"), 100))
+        self.assertIsNotNone(await store.hear(heard("1", "carol"), 100))
         await store.say(said("1"))  # the other direction has ids of its own
         self.assertEqual(await self.ids(), ["1"])
 
     async def test_the_history_is_both_sides_oldest_first(self) -> None:
         store = self.stores.peers
         await store.say(said("1", text="a"))
-        await store.hear(heard("2"))
+        await store.hear(heard("2"), 100)
         last = await store.say(said("3", text="ö\n"))
         history = await store.history("bob", None, 100)
         self.assertEqual([one.message_id for one in history], ["1", "2", "3"])

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from unittest import mock
-
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 
 from tests.storage import peer_contract
 from tests.storage.peer_contract import heard, said
 from tests.system.test_sqlite import fresh
-from xjrelay.storage import peers
 from xjrelay.storage.peers import open_peer_stores
 
 
@@ -26,17 +23,16 @@ class Peers(peer_contract.PeerContract):
 
     async def test_all_is_there_after_a_restart(self) -> None:
         await self.stores.peers.say(said("1"))
-        await self.stores.peers.hear(heard("2"))
+        await self.stores.peers.hear(heard("2"), 100)
         await self.stores.close()
         self.stores = open_peer_stores(reactor, self.path)
         self.assertEqual(await self.ids(), ["1"])
-        self.assertIsNone(await self.stores.peers.hear(heard("2")))
+        self.assertIsNone(await self.stores.peers.hear(heard("2"), 100))
 
     async def test_the_oldest_of_a_long_history_go_and_what_waits_stays(self) -> None:
         store = self.stores.peers
-        with mock.patch.object(peers, "MAX_HISTORY", 150):
-            await store.say(said("waits"))
-            await gatherResults([store.hear(heard(str(number))) for number in range(499)])
+        await store.say(said("waits"))
+        await gatherResults([store.hear(heard(str(number)), 150) for number in range(499)])
         history = await store.history("bob", None, 1000)
         self.assertEqual((history[0].message_id, history[-1].message_id), ("waits", "498"))
         self.assertEqual(len(history), 151)

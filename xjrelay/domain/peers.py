@@ -175,7 +175,12 @@ class PeerBook:
 
     def __init__(self, own_id: str, known: Iterable[Known] = ()) -> None:
         self.own_id = own_id
-        self._known = {peer.peer_id: peer for peer in known}
+        self._known: dict[str, Known] = {}
+        self.remember(known)
+
+    def remember(self, known: Iterable[Known]) -> None:
+        """Know these too."""
+        self._known.update((peer.peer_id, peer) for peer in known)
 
     def __iter__(self) -> Iterator[Known]:
         return iter(list(self._known.values()))

@@ -50,22 +50,28 @@ class PeerSandbox(Timeline):
     Args:
         seed: of everything random but the keys.
         limits: of every link.
+
+    Attributes:
+        limits: of the links of those who start from now on.
     """
 
     def __init__(self, seed: int = 0, limits: Limits = LIMITS) -> None:
         super().__init__()
         self.random = random.Random(seed)
         self.network = Network(self.clock, self.random)
-        self._limits = limits
+        self.limits = limits
         self._kept: dict[str, _Kept] = {}
 
-    def start(self, name: str, *, key: bytes | None = None, loopback: bool = False) -> LocalPeer:
+    def start(
+        self, name: str, *, key: bytes | None = None, loopback: bool = False, wait: bool = True
+    ) -> LocalPeer:
         """Start a peer, for the first time or again.
 
         Args:
             name: what it calls itself.
             key: another key than it had.
             loopback: listen on 127.0.0.1 only.
+            wait: until it serves.
         """
         kept = self._kept.get(name)
         if kept is None:
@@ -73,7 +79,7 @@ class PeerSandbox(Timeline):
             kept = self._kept[name] = _Kept(key or make_key(), memory_peer_stores(), address)
         kept.key = key or kept.key
         machine: Any = self.machine(name)
-        context = Context(machine, self.random, self._limits)
+        context = Context(machine, self.random, self.limits)
         peer = LocalPeer(machine, context, Identity(kept.key), name, kept.stores)
         peer.subscribe(kept.events.append)
         host = "127.0.0.1" if loopback else kept.address
@@ -82,7 +88,8 @@ class PeerSandbox(Timeline):
         kept.service = PeerService(peer, listening, stores)
         kept.service.privilegedStartService()
         kept.service.startService()
-        self.run(kept.service.started)
+        if wait:
+            self.run(kept.service.started)
         return peer
 
     def stop(self, name: str) -> None:
@@ -110,6 +117,10 @@ class PeerSandbox(Timeline):
         service = self._kept[name].service
         assert service is not None
         return service.peer
+
+    def stores(self, name: str) -> PeerStores:
+        """What a peer remembers, over all its lives."""
+        return self._kept[name].stores
 
     def address(self, name: str) -> str:
         """Where a peer's machine is."""

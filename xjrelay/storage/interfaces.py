@@ -342,6 +342,10 @@ class OutboxFull(StoreError):
     """Too many messages wait for that peer already."""
 
 
+MAX_HISTORY = 10_000
+"""Messages kept of a peer; the oldest go first, never one that waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class PeerMessage:
     """One text between us and a peer.
@@ -383,8 +387,13 @@ class PeerStore(Protocol):
     def say(self, message: PeerMessage) -> Deferred[PeerMessage]:
         """Put a message into the outbox; fires with it numbered, fails with :class:`OutboxFull`."""
 
-    def hear(self, message: PeerMessage) -> Deferred[PeerMessage | None]:
-        """Keep what was heard; fires with it numbered, or with None where that id was heard before."""
+    def hear(self, message: PeerMessage, most: int) -> Deferred[PeerMessage | None]:
+        """Keep what was heard; fires with it numbered, or with None where that id was heard before.
+
+        Args:
+            message: what was heard.
+            most: messages to keep of that peer; the oldest go now and then.
+        """
 
     def waiting(self, peer_id: str, after: int, most: int) -> Deferred[list[PeerMessage]]:
         """What waits for a peer, in order.

@@ -47,7 +47,7 @@ class MemoryPeers:
             return fail(OutboxFull(f"{MAX_WAITING} messages wait for that peer already"))
         return succeed(self._insert(message))
 
-    def hear(self, message: PeerMessage) -> Deferred[PeerMessage | None]:
+    def hear(self, message: PeerMessage, most: int) -> Deferred[PeerMessage | None]:
         """Keep what was heard, unless it was heard before."""
         heard = (message.peer_id, True, message.message_id)
         if any((one.peer_id, one.incoming, one.message_id) == heard for one in self._messages):

@@ -14,13 +14,11 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 
 from xjrelay.domain.peers import Known
-from xjrelay.storage.interfaces import OutboxFull, PeerMessage, PeerStores
+from xjrelay.storage.interfaces import MAX_HISTORY, OutboxFull, PeerMessage, PeerStores
 from xjrelay.storage.pool import Cursor, Database
 
 MAX_WAITING: Final = 1000
 """Messages that may wait for one peer."""
-MAX_HISTORY: Final = 10_000
-"""Messages kept of one peer; the oldest go first, never one that waits."""
 _TRIM_EVERY: Final = 100  # messages: looking for the oldest costs a walk along the index
 
 _PEER = "peer_id, name, host, port, met_at, seen_at, label, kept"
@@ -77,11 +75,11 @@ class SqlitePeers:
             )
             if cursor.fetchone()[0] >= MAX_WAITING:
                 raise OutboxFull(f"{MAX_WAITING} messages wait for that peer already")
-            return _insert(cursor, message)
+            return _insert(cursor, message, MAX_HISTORY)
 
         return self._database.write(say)
 
-    def hear(self, message: PeerMessage) -> Deferred[PeerMessage | None]:
+    def hear(self, message: PeerMessage, most: int) -> Deferred[PeerMessage | None]:
         """Keep what was heard, unless it was heard before."""
 
         def hear(cursor: Cursor) -> PeerMessage | None:
@@ -89,7 +87,7 @@ class SqlitePeers:
                 "SELECT 1 FROM messages WHERE peer_id = ? AND incoming = 1 AND message_id = ?",
                 (message.peer_id, message.message_id),
             )
-            return None if cursor.fetchone() else _insert(cursor, message)
+            return None if cursor.fetchone() else _insert(cursor, message, most)
 
         return self._database.write(hear)
 
@@ -156,7 +154,7 @@ def open_peer_stores(reactor: Any, path: Path) -> PeerStores:
     return PeerStores(SqlitePeers(database), lambda: Deferred.fromCoroutine(database.close()))
 
 
-def _insert(cursor: Cursor, message: PeerMessage) -> PeerMessage:
+def _insert(cursor: Cursor, message: PeerMessage, most: int) -> PeerMessage:
     flags = (int(message.incoming), int(message.broadcast))
     values = (message.peer_id, message.message_id, message.text, message.at, *flags, message.state)
     cursor.execute(f"INSERT INTO messages ({_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
@@ -165,7 +163,7 @@ def _insert(cursor: Cursor, message: PeerMessage) -> PeerMessage:
         cursor.execute(
             "DELETE FROM messages WHERE peer_id = ? AND state != 'waiting' AND number <="
             " (SELECT number FROM messages WHERE peer_id = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
-            (message.peer_id, message.peer_id, MAX_HISTORY),
+            (message.peer_id, message.peer_id, most),
         )
     return _message((*values, number))
 

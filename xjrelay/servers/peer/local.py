@@ -17,24 +17,22 @@ from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from xjrelay.domain.hearsay import reachable_at
 from xjrelay.domain.peers import (
     RETURN_TIME,
-    Claim,
     Introduction,
     Known,
     PeerBook,
     Place,
     Refusal,
-    Refused,
     Status,
     fingerprint,
 )
 from xjrelay.net.context import Context
 from xjrelay.net.tls import IDiallingReactor
-from xjrelay.security.identity import Identity, id_of
+from xjrelay.security.identity import Identity
 from xjrelay.servers.listening import Place as Listened
 from xjrelay.servers.peer.dialling import Diallers, Target
+from xjrelay.servers.peer.door import PeerFactory
 from xjrelay.servers.peer.events import (
     Changed,
     Events,
@@ -44,14 +42,14 @@ from xjrelay.servers.peer.events import (
     PeerView,
     Received,
     Settled,
-    Warned,
     view,
 )
 from xjrelay.servers.peer.links import Links
 from xjrelay.servers.peer.outbox import Outbox
-from xjrelay.servers.peer.protocol import PeerFactory, PeerLink
+from xjrelay.servers.peer.protocol import PeerLink
+from xjrelay.servers.peer.reception import Reception
 from xjrelay.servers.peer.whereabouts import Whereabouts
-from xjrelay.storage.interfaces import PeerMessage, PeerStores
+from xjrelay.storage.interfaces import MAX_HISTORY, PeerMessage, PeerStores
 from xjrelay.wire.errors import CloseReason
 from xjrelay.wire.peers import (
     MAX_PACKET,
@@ -77,8 +75,8 @@ DISCOVER_EVERY: Final = 60.0
 """Seconds between two questions, each to one peer, whom it knows by now."""
 CLOCKS_DIFFER: Final = 60.0
 """Seconds that a message may come from the future."""
-MAX_WARNED: Final = 100
-"""Warnings remembered, so that each is given once."""
+MAX_OF_STRANGER: Final = 100
+"""Texts kept of somebody we have never written to: strangers don't fill the disk."""
 
 
 class NotConnected(Exception):
@@ -131,13 +129,12 @@ class LocalPeer:
         linked = self.links.__contains__
         self._diallers = Diallers(reactor, context, identity, self._dial, linked, self._not_joined)
         self._events = Events()
+        self._reception = Reception(context.clock, self.book, self.links, self._events, self._welcome)
         self._asked: dict[Place, str] = {}  # and who was met there
         self._waiters: dict[Place, list[Deferred[str]]] = {}
         self._returning: dict[str, IDelayedCall] = {}
-        self._warned: dict[str, None] = {}
         self._discovery: IDelayedCall | None = None
         self._running = False
-        self._early: list[Deferred[None]] = []  # who came before we had remembered
 
     # -- for whoever shows it ----------------------------------------------------------------
 
@@ -182,11 +179,9 @@ class LocalPeer:
             places: where we listen already.
         """
         self.whereabouts.listening(places)
-        self.book = PeerBook(self.own_id, await self._store.peers())
+        self.book.remember(await self._store.peers())
         self._running = True
-        early, self._early = self._early, []
-        for waiter in early:
-            waiter.callback(None)
+        self._reception.open()
         self._discovery = self.context.clock.callLater(DISCOVER_EVERY, self._discover)
         self._redial()
 
@@ -313,12 +308,7 @@ class LocalPeer:
     def meet(self, link: PeerLink, packet: Join | Peers) -> Deferred[None] | None:
         """Somebody says who it is: let it in, or refuse."""
         self.whereabouts.saw(link)
-        if not self._running:
-            return Deferred.fromCoroutine(self._meet_later(link, packet))
-        if link.plain and packet.sender_id in self.links:
-            return Deferred.fromCoroutine(self._meet_again(link, packet))
-        self._meet(link, packet)
-        return None
+        return self._reception.meet(link, packet)
 
     def named(self, link: PeerLink, packet: Peers) -> None:
         """Somebody says whom it knows: those we don't are tried."""
@@ -337,56 +327,15 @@ class LocalPeer:
         if link.peer_id:
             self.links.down(link)
 
-    # -- meeting -----------------------------------------------------------------------------
+    # -- meeting ----------------------------------------------------------------------------
 
-    async def _meet_later(self, link: PeerLink, packet: Join | Peers) -> None:
-        """Somebody was here before our memory."""
-        waiter: Deferred[None] = Deferred()
-        self._early.append(waiter)
-        await waiter
-        if link.is_open:
-            await self._meet_again(link, packet)
-
-    async def _meet_again(self, link: PeerLink, packet: Join | Peers) -> None:
-        """Somebody plain comes under an id that is in use: whoever has it keeps it, if it lives."""
-        if not link.plain or await self.links.yields(packet.sender_id):
-            if link.is_open:
-                self._meet(link, packet)
-        elif link.is_open:
-            link.farewell(Refusal.TAKEN.value, CloseReason.DUPLICATE)
-
-    def _meet(self, link: PeerLink, packet: Join | Peers) -> None:
-        claim = self._claim(link, packet)
-        try:
-            introduction = self.book.introduce(claim, self._now_ms(), self.links.ids)
-        except Refused as refused:
-            self._refuse(link, claim, refused)
-            return
-        link.let_in(claim.peer_id)
+    def _welcome(self, link: PeerLink, packet: Join | Peers, introduction: Introduction) -> None:
+        """Somebody is let in."""
         if isinstance(packet, Join):
             link.send_frame(self.listing(link))  # before anything that waits for it
         self._let_in(link, introduction)
         if isinstance(packet, Peers):
             self.named(link, packet)
-
-    def _claim(self, link: PeerLink, packet: Join | Peers) -> Claim:
-        place: Place | None
-        if link.dialled is not None:
-            place = (link.host or link.dialled[0], link.dialled[1])
-        elif isinstance(packet, Join):
-            place = reachable_at(packet.data.host, packet.data.port, link.host)
-        else:
-            place = None
-        certificate = link.certificate
-        proven = None if certificate is None else id_of(certificate) or "unreadable"
-        return Claim(
-            peer_id=packet.sender_id,
-            name=packet.sender_name,
-            place=place,
-            proven=proven,
-            expected=link.expected,
-            asked=link.asked,
-        )
 
     def _let_in(self, link: PeerLink, introduction: Introduction) -> None:
         peer = introduction.peer
@@ -405,34 +354,9 @@ class LocalPeer:
         for waiter in self._waiters.pop(link.dialled or ("", 0), []):
             waiter.callback(peer.peer_id)
 
-    def _refuse(self, link: PeerLink, claim: Claim, refused: Refused) -> None:
-        if refused.why is Refusal.ITSELF and link.dialled is not None:
-            self._asked.pop(link.dialled, None)
-        if refused.why in (Refusal.CHANGED_KEY, Refusal.LIAR):
-            self._warn(claim, refused)
-        link.farewell(refused.why.value, CloseReason.PROTOCOL)
-
-    def _warn(self, claim: Claim, refused: Refused) -> None:
-        who = shown_name(claim.name)
-        if refused.known is None:
-            text = f"somebody who calls itself {who} gave an id that is not its own, and was refused"
-        else:
-            shown = fingerprint(claim.proven or "") or "none at all"
-            text = (
-                f"WARNING: {refused.known.shown} was known by the key {fingerprint(refused.known.peer_id)},"
-                f" and somebody in its place now shows {shown}. It was refused: either it has a new"
-                " key, or somebody poses as it. Ask; and if it is well, forget the old one."
-            )
-        if text not in self._warned:  # once: whoever is refused comes again
-            self._warned[text] = None
-            if len(self._warned) > MAX_WARNED:
-                del self._warned[next(iter(self._warned))]
-            _log.warn("{text}", text=text)
-            self._events.tell(Warned(text, refused.known.peer_id if refused.known else None))
-
     async def _heard(self, link: PeerLink, packet: Message | Broadcast) -> None:
         text = packet.data
-        known_id = None if link.plain else text.id
+        known, known_id = self.book.get(link.peer_id), None if link.plain else text.id
         stored = await self._store.hear(
             PeerMessage(
                 link.peer_id,
@@ -442,7 +366,8 @@ class LocalPeer:
                 incoming=True,
                 broadcast=isinstance(packet, Broadcast),
                 state="received",
-            )
+            ),
+            MAX_HISTORY if known is not None and known.kept else MAX_OF_STRANGER,
         )
         if stored is not None:
             self._events.tell(Received(stored))

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A link between two peers, and the door where its first byte says which form it has (section 11).
+"""A link between two peers: packets to calls, calls to packets (section 11).
 
 Packets become calls of a :class:`House`; there are no rules here. A link is plain, as the
-original's are, or TLS with a key shown at both ends; both come to one port, and a TLS record
-begins with the byte 0x16 while JSON can't.
+original's are, or TLS with a key shown at both ends; ``door`` tells which.
 """
 
 from __future__ import annotations
@@ -12,16 +11,13 @@ from typing import Any
 from typing import Protocol as Seam
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IDelayedCall, IOpenSSLServerConnectionCreator
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from xjrelay.domain.peers import Place, Refusal, is_keyed
 from xjrelay.net.context import Context
-from xjrelay.net.factory import LinkFactory
 from xjrelay.net.protocol import Link
-from xjrelay.net.socket import IStream
-from xjrelay.net.tls import is_tls, peer_certificate, server_tls
+from xjrelay.net.tls import is_tls, peer_certificate
 from xjrelay.wire import codec
 from xjrelay.wire.errors import CloseReason, RemoteError
 from xjrelay.wire.framing import LF, Framer
@@ -44,7 +40,6 @@ from xjrelay.wire.peers import (
     shown_name,
 )
 
-TLS_FIRST_BYTE = 0x16
 TLS_PATIENCE = 3.0
 """Seconds until somebody dialled by TLS who says nothing is taken for a plain peer."""
 PATIENCE = 5.0
@@ -313,110 +308,6 @@ class PeerLink(Link):
         waiting, self._drained = self._drained, []
         for waiter in waiting:
             waiter.callback(None)
-
-
-class Doorstep(Protocol):
-    """A connection of which no byte has come.
-
-    Args:
-        factory: makes the link, once there is a byte.
-        address: where the connection comes from.
-    """
-
-    transport: IStream
-
-    def __init__(self, door: PeerFactory, address: IAddress | None) -> None:
-        self._door = door
-        self._address = address
-        self._inner: Protocol | None = None
-        self._deadline: IDelayedCall | None = None
-
-    def connectionMade(self) -> None:
-        """Who connects has to say something."""
-        context = self._door.context
-        self._deadline = context.clock.callLater(
-            context.limits.hello_timeout, self.transport.abortConnection
-        )
-
-    def dataReceived(self, data: bytes) -> None:
-        """The first byte decides; the rest is the link's."""
-        if self._inner is None:
-            self._stop_waiting()
-            self._inner = self._door.inside(self._address, data[0] == TLS_FIRST_BYTE)
-            if self._inner is None:
-                self.transport.loseConnection()
-                return
-            self._inner.makeConnection(self.transport)
-        self._inner.dataReceived(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Gone, before or after."""
-        self._stop_waiting()
-        if self._inner is not None:
-            self._inner.connectionLost(reason)
-
-    def abort(self) -> None:
-        """The program ends."""
-        if self._inner is None and self.transport is not None:
-            self.transport.abortConnection()
-
-    def _stop_waiting(self) -> None:
-        self._door.waiting.discard(self)
-        if self._deadline is not None and self._deadline.active():
-            self._deadline.cancel()
-
-
-class PeerFactory(LinkFactory[PeerLink]):
-    """Lets peers in, plain and by TLS.
-
-    Args:
-        context: what the links share.
-        house: the peer.
-        creator: makes TLS connections.
-
-    Attributes:
-        waiting: connections of which no byte has come.
-    """
-
-    def __init__(self, context: Context, house: House, creator: IOpenSSLServerConnectionCreator) -> None:
-        super().__init__(context, lambda: PeerLink(context, house))
-        self.waiting: set[Doorstep] = set()
-        self._creator = creator
-
-    def buildProtocol(self, addr: IAddress | None) -> Doorstep | None:  # type: ignore[override]
-        """A connection, unless too many have said nothing yet."""
-        if len(self.waiting) >= self.context.limits.max_handshakes:
-            return None
-        doorstep = Doorstep(self, addr)
-        self.waiting.add(doorstep)
-        return doorstep
-
-    def inside(self, address: IAddress | None, tls: bool) -> Protocol | None:
-        """The link of a connection, in TLS where that was begun; None where there are too many."""
-        link = super().buildProtocol(address)
-        if link is None or not tls:
-            return link
-        factory = server_tls(self._creator, _Given(link), self.context.clock)
-        return factory.buildProtocol(address)
-
-    def close_all(self, reason: CloseReason = CloseReason.SHUTDOWN) -> Deferred[None]:
-        """Close every link, and whoever waits at the door."""
-        for doorstep in list(self.waiting):
-            doorstep.abort()
-        return super().close_all(reason)
-
-
-class _Given(Factory[Protocol]):
-    """A factory of the one protocol there is already."""
-
-    noisy = False
-
-    def __init__(self, protocol: Protocol) -> None:
-        self._protocol = protocol
-
-    def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        """That one."""
-        return self._protocol
 
 
 def _cancelling(call: IDelayedCall) -> Any:
