@@ -12,6 +12,7 @@ The reactor is an argument; only where none is given is the global one taken. Mu
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -273,7 +274,7 @@ class TwistedNetwork:
         """Run in the background."""
         deferred = Deferred.fromCoroutine(coroutine)
         deferred.addErrback(_unless_cancelled)
-        return deferred
+        return _Task(self._reactor, coroutine, deferred)
 
     def compute(self, work: Callable[[], T]) -> Awaitable[T]:
         """Run in the reactor's thread pool; at once where it has none, as a fake one."""
@@ -319,6 +320,24 @@ class TwistedNetwork:
         if IReactorPluggableNameResolver.providedBy(self._reactor):
             return HostnameEndpoint(self._reactor, host, port, timeout)
         return TCP4ClientEndpoint(self._reactor, host, port, int(timeout))
+
+
+class _Task:
+    """A coroutine in the background, which may be what is calling when it is cancelled."""
+
+    def __init__(
+        self, reactor: IClientReactor, coroutine: Coroutine[Any, Any, None], deferred: Deferred[None]
+    ) -> None:
+        self._reactor = reactor
+        self._coroutine = coroutine
+        self._deferred = deferred
+
+    def cancel(self) -> None:
+        """End it where it waits; where it runs, as soon as it waits."""
+        if inspect.getcoroutinestate(self._coroutine) == inspect.CORO_RUNNING:
+            self._reactor.callLater(0, self._deferred.cancel)
+        else:
+            self._deferred.cancel()
 
 
 class _Timer:

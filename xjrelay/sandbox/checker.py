@@ -18,13 +18,14 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
+from xjrelay.sandbox import every
 from xjrelay.sandbox.application import Application
 from xjrelay.sandbox.book import Book, Verdict
 from xjrelay.sandbox.suite import Sandbox
@@ -232,17 +233,38 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many runs")
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--seed", type=int, help="this run only")
+    parser.add_argument("--every", action="store_true", help="every fault before every event of a delivery")
+    parser.add_argument("--stride", type=int, default=1, help="with --every: every so manieth case only")
     options = parser.parse_args(arguments)
-    first = options.first
-    seeds = [options.seed] if options.seed is not None else range(first, first + options.seeds)
+    if options.every:
+        return _try_every(options.stride)
+    first, seed = options.first, options.seed
+    return _try_seeds([seed] if seed is not None else range(first, first + options.seeds), seed is not None)
+
+
+def _try_seeds(seeds: Sequence[int], talk: bool) -> int:
     began, bad, messages = time.monotonic(), 0, 0
     for seed in seeds:
         verdict = check(seed)
         messages += sum(verdict.outcomes.values())
         bad += not verdict.kept
-        if not verdict.kept or options.seed is not None:
+        if talk or not verdict.kept:
             print(f"seed {seed}: {verdict}", flush=True)
     print(f"{len(seeds)} seeds, {messages} messages, {bad} bad, {time.monotonic() - began:.0f} s")
+    return 1 if bad else 0
+
+
+def _try_every(stride: int) -> int:
+    began, bad, count = time.monotonic(), 0, 0
+    for case in every.cases(stride):
+        with errors() as logged:
+            verdict = every.run(case)
+        verdict.errors = logged
+        count += 1
+        bad += not verdict.kept
+        if not verdict.kept:
+            print(f"{case}: {verdict}", flush=True)
+    print(f"{count} cases, {bad} bad, {time.monotonic() - began:.0f} s")
     return 1 if bad else 0
 
 

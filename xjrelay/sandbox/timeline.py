@@ -37,6 +37,15 @@ class Timeline:
             pass
         self.clock.advance(max(0.0, end - self.clock.seconds()))
 
+    def step(self) -> None:
+        """Go to the next event and no further.
+
+        Raises:
+            NotYet: there is none.
+        """
+        if not self._step(float("inf")):
+            raise NotYet("nothing is going to happen")
+
     def until(self, condition: Callable[[], bool], patience: float = 120.0) -> float:
         """Let time pass until something is so; the seconds it took.
 
