@@ -4,6 +4,7 @@
 # the units, and a backup every night. Run it again after an update, or with other options: what an
 # operator may have changed (/etc/xjrelay/*.toml, the secret) is never overwritten.
 set -eu
+umask 022
 
 usage() {
     cat <<'USAGE'

@@ -16,7 +16,7 @@ from xjrelay.storage.transfer import Account, Contact, End, Letter, Record, expo
 
 RELEASED = Path(__file__).parent / "released"
 """A file a schema, as that schema wrote it, with data in every table it had."""
-PROGRAMS = ("manager", "tracker")
+PROGRAMS = ("manager", "tracker", "peer")
 
 ESA = Account(
     username="Esa",
