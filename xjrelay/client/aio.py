@@ -341,9 +341,10 @@ class _Stream(asyncio.Protocol):
         self._receiver.lost(str(exc) if exc is not None else "closed by the other end")
 
     def write(self, data: bytes) -> None:
-        """Send."""
+        """Send. On a connection that has just failed asyncio would log each attempt."""
         assert self._transport is not None
-        self._transport.write(data)
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         """Send what was written, then close."""
