@@ -60,6 +60,7 @@ class RestoreTests(TestCase):
         self.assertFalse(self.data.exists())
         said, status = await self.xj("restore", str(backup))
         self.assertEqual(status, 0, said)
+        self.node.port = 0  # its four ports follow each other, and one may be taken by now
         await self.node.start()
         fajar = await within(connect(f"xj://{self.node.address}", "fajar", PASSWORD))
         self.assertEqual([contact.username for contact in fajar.roster], ["esa"])
