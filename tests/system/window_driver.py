@@ -135,10 +135,9 @@ class Driver:
         root = self._window.root
         root.lift()
         root.update()
-        subprocess.run(
-            ["import", "-window", hex(root.winfo_id()), "-colors", "128", "-strip", f"PNG8:{path}"],
-            check=True,
-        )
+        size = f"{root.winfo_width()}x{root.winfo_height()}+{root.winfo_rootx()}+{root.winfo_rooty()}"
+        few = ["+dither", "-colors", "64", "-strip", f"PNG8:{path}"]
+        subprocess.run(["import", "-window", "root", "-crop", size, "+repage", *few], check=True, timeout=20)
 
     def do_close(self) -> None:
         """As by the window's own cross."""

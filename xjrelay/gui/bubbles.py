@@ -79,7 +79,7 @@ class Bubbles:
         self._look = look
         self._presenter = presenter
         self._calendar = calendar
-        self._open_link = open_link
+        self.open_link = open_link
         self._chat: Chat | None = None
         self._anchors: dict[str, _Anchor] = {}
         self._marked: int | None = None  # the position of the line that the keyboard has marked
@@ -116,7 +116,7 @@ class Bubbles:
         canvas.bind("<MouseWheel>", lambda event: self.scroll(-60 if event.delta > 0 else 60))
         canvas.bind("<Prior>", lambda _: self.scroll(-canvas.winfo_height() * 4 // 5))
         canvas.bind("<Next>", lambda _: self.scroll(canvas.winfo_height() * 4 // 5))
-        canvas.bind("<Home>", lambda _: self._to_oldest())
+        canvas.bind("<Home>", lambda _: self.to_oldest())
         canvas.bind("<End>", lambda _: self.to_end())
         canvas.bind("<Up>", lambda _: self._mark(-1))
         canvas.bind("<Down>", lambda _: self._mark(1))
@@ -167,7 +167,8 @@ class Bubbles:
         if anchor.end and self._chat is not None:
             anchor.position, anchor.below = self._chat.end - 1, -self._look.px(PAD)
 
-    def _to_oldest(self) -> str:
+    def to_oldest(self) -> str:
+        """To the oldest line that is here."""
         if self._chat is not None and len(self._chat):
             anchor = self._anchor
             anchor.position, anchor.end = self._chat.first, False
@@ -447,7 +448,7 @@ class Bubbles:
             self._presenter.retry(line)
         for index, link in enumerate(links(line.text)):
             if f"link{index}" in tags:
-                self._open_link(link.url)
+                self.open_link(link.url)
 
     def _line_at(self, y: int) -> Line | None:
         for position, top, bottom in self._seen:
@@ -458,7 +459,7 @@ class Bubbles:
 
     def _follow(self, found: list[Link]) -> None:
         if len(found) == 1:
-            self._open_link(found[0].url)
+            self.open_link(found[0].url)
         elif found:
             self._popup(found, None)
 
@@ -483,7 +484,7 @@ class Bubbles:
                 menu.add_command(label=words(RETRY), command=lambda: self._presenter.retry(line))
         for link in found:
             url = link.url
-            menu.add_command(label=url[:80], command=lambda url=url: self._open_link(url))  # type: ignore[misc]
+            menu.add_command(label=url[:80], command=lambda url=url: self.open_link(url))  # type: ignore[misc]
         menu.tk_popup(self.canvas.winfo_pointerx(), self.canvas.winfo_pointery())
 
     def _mark(self, step: int) -> str:

@@ -93,7 +93,9 @@ class ChatArea:
         )
 
     def _wrap(self, event: Any) -> None:
-        self.warning.configure(wraplength=max(120, int(event.width / self._look.scale) - 8))
+        width = max(120, int(event.width / self._look.scale) - 8)
+        if width != self.warning.cget("wraplength"):
+            self.warning.configure(wraplength=width)
 
     def _make_entry(self) -> None:
         look, colours = self._look, self._look.palette

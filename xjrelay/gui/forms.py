@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import customtkinter as ctk
 
@@ -14,6 +14,8 @@ from xjrelay.gui.words import mark
 from xjrelay.gui.world import Problem
 
 CANCEL = mark("Cancel")
+WIDTH: Final = 310
+"""Pixels of a field, before the screen's scale."""
 
 
 class Field:
@@ -33,10 +35,9 @@ class Field:
         label(self.frame, look, title, 13, faint=True).pack(fill="x")
         self.entry = entry(self.frame, look, show="●" if secret else "")
         self.entry.pack(fill="x")
-        self._error = label(self.frame, look, "", 12, ink=look.palette.danger, justify="left", height=18)
+        danger = look.palette.danger
+        self._error = label(self.frame, look, "", 12, ink=danger, justify="left", height=18, wraplength=WIDTH)
         self._error.pack(fill="x")
-        self._error.bind("<Configure>", self._wrap)
-        self._scale = look.scale
         if value:
             self.entry.insert(0, value)
 
@@ -53,9 +54,6 @@ class Field:
     def say(self, error: str) -> None:
         """What is wrong with it, or nothing."""
         self._error.configure(text=f"! {error}" if error else "")
-
-    def _wrap(self, event: Any) -> None:
-        self._error.configure(wraplength=max(80, int(event.width / self._scale) - 8))
 
 
 @dataclass(frozen=True, slots=True)

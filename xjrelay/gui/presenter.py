@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from xjrelay.gui.bridge import Net
 from xjrelay.gui.chats import PAGE, Chat, Note, People
+from xjrelay.gui.problems import BAD_PORT
 from xjrelay.gui.texts import one_line
 from xjrelay.gui.words import Words, mark
 from xjrelay.gui.world import (
@@ -48,7 +49,6 @@ WENT = mark("{name} is offline")
 RETURNING = mark("{name} lost the connection and may come back")
 RECONNECTING = mark("Connection lost. Reconnecting ...")
 MISSING = mark("This is needed.")
-BAD_PORT = mark("A port is a number from 1 to 65535.")
 NOBODY_HERE = mark("Nobody is there at the moment.")
 SAID_TO_ALL = mark("Said to {count}.")
 
@@ -210,10 +210,8 @@ class Presenter:
         self.people.replace(beginning.people)
         for key, line in beginning.last.items():
             self.people.chat(key).last = line
-        for chat in self.people.chats():
-            chat.unread = beginning.unread.get(chat.key, 0)
-        for key in beginning.unread:
-            self.people.chat(key).unread = beginning.unread[key]
+        for key in {*beginning.unread, *(chat.key for chat in self.people.chats())}:
+            self.people.chat(key).unread = beginning.unread.get(key, 0)
         self._changes |= Part.ALL
 
     # -- what is told ------------------------------------------------------------------------

@@ -105,7 +105,9 @@ class SideBar:
         self.status.bind("<Configure>", self._wrap)
 
     def _wrap(self, event: Any) -> None:
-        self.status.configure(wraplength=max(80, int(event.width / self._look.scale) - 6))
+        width = max(80, int(event.width / self._look.scale) - 6)
+        if width != self.status.cget("wraplength"):
+            self.status.configure(wraplength=width)
 
     # -- drawing -----------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from typing import Any
 import customtkinter as ctk
 
 from xjrelay.gui.forms import CANCEL, Field
-from xjrelay.gui.presenter import BAD_PORT, Presenter, Screen
+from xjrelay.gui.presenter import Presenter, Screen
+from xjrelay.gui.problems import BAD_PORT
 from xjrelay.gui.settings import Settings
 from xjrelay.gui.theme import Look, button, label, reachable
 from xjrelay.gui.words import mark

@@ -92,6 +92,13 @@ class Window:
     def run(self) -> None:
         """Until it is closed."""
         self.root.mainloop()
+        self.end()
+
+    def end(self) -> None:
+        """Away with it; what was to be done later isn't."""
+        for timer in self.root.tk.splitlist(self.root.tk.call("after", "info")):
+            self.root.tk.call("after", "cancel", timer)  # of every widget, not only ours
+        self.root.destroy()
 
     # -- keys --------------------------------------------------------------------------------
 

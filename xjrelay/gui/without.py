@@ -14,7 +14,7 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import maybeDeferred
 
 from xjrelay.domain.peers import Status
-from xjrelay.gui.problems import NOT_CONNECTED, TOO_LONG, TOO_MANY
+from xjrelay.gui.problems import BAD_PORT, NOT_CONNECTED, TOO_LONG, TOO_MANY
 from xjrelay.gui.words import mark
 from xjrelay.gui.world import (
     Beginning,
@@ -286,8 +286,10 @@ def _place(text: str) -> tuple[str, int]:
     """``host:port`` as typed; the brackets of ``[::1]:5000`` fall away."""
     host, colon, port = text.strip().rpartition(":")
     host = host.strip("[]")
-    if not colon or not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    if not colon or not host or any(char.isspace() for char in host):
         raise Problem(NOT_A_PLACE, "host")
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536):
+        raise Problem(BAD_PORT, "port")
     return host, int(port)
 
 

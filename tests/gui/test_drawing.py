@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: MIT
+"""What is drawn, on a display: only what can be seen, where it was, in both themes, by keyboard too."""
+
+from __future__ import annotations
+
+import os
+import random
+import tkinter
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.gui.display import display, missing
+from tests.gui.fakes import NOON, FakeWorld, House, line, person
+from xjrelay.gui.settings import Settings
+from xjrelay.gui.world import LineAdded, LineChanged, PersonChanged, Progress, State
+
+if not missing():
+    from xjrelay.gui import theme
+    from xjrelay.gui.listing import ROW
+    from xjrelay.gui.window import Window
+
+MANY_PEOPLE, MANY_LINES = 1000, 10_000
+MOST_ITEMS = 400
+"""Items on both canvases together; a window of this size shows about ten people and ten lines."""
+
+
+class _Nothing:
+    """A bridge with nothing in it, and an alarm."""
+
+    enabled = True
+
+    def drain(self) -> int:
+        return 0
+
+
+class DrawingTests(SynchronousTestCase):
+    """One window on a fake world."""
+
+    skip = missing()
+
+    def setUp(self) -> None:
+        before = os.environ.get("DISPLAY")
+        self.addCleanup(lambda: os.environ.__setitem__("DISPLAY", before) if before else None)
+        os.environ["DISPLAY"] = display()
+
+    def open(self, world: FakeWorld, **settings: Any) -> Window:
+        self.house = House(world)
+        self.saved: list[Settings] = []
+        nothing = _Nothing()
+        window = Window(self.house.presenter, nothing, Settings(**settings), nothing, self.saved.append)
+        self.addCleanup(window.end)
+        self.house.enter()
+        self.draw(window)
+        return window
+
+    def draw(self, window: Window) -> None:
+        """All that waits to be drawn."""
+        window.refresh()
+        window.root.update()
+
+    def crowd(self) -> FakeWorld:
+        """A thousand contacts, and ten thousand lines with one of them, of every length."""
+        rng = random.Random(6)
+        states = list(State)
+        people = [person(f"p{n:04}", states[n % 3], name=f"Person {n:04}") for n in range(MANY_PEOPLE)]
+        world = FakeWorld(*people)
+        world.lines["p0500"] = [
+            line(n, "p0500", f"{n}: " + "kata " * rng.choice([1, 3, 40, 200]), incoming=n % 3 > 0)
+            for n in range(1, MANY_LINES + 1)
+        ]
+        return world
+
+    def items(self, window: Window) -> int:
+        assert window.side is not None and window.chat is not None
+        canvases = (window.side.people.canvas, window.chat.bubbles.canvas)
+        return sum(len(canvas.find_all()) for canvas in canvases)
+
+    def seen(self, window: Window) -> list[str]:
+        """Texts of lines that can be seen, from above."""
+        assert window.chat is not None
+        canvas = window.chat.bubbles.canvas
+        found = [
+            (canvas.bbox(item)[1], canvas.itemcget(item, "text")) for item in canvas.find_withtag("text")
+        ]
+        return [text for _, text in sorted(found)]
+
+    def typed(self, window: Window) -> str:
+        """What stands in the line one types in."""
+        assert window.chat is not None
+        return window.chat.typed
+
+    def numbers(self, window: Window) -> list[int]:
+        return [int(text.partition(":")[0]) for text in self.seen(window)]
+
+    # -- a crowd -----------------------------------------------------------------------------
+
+    def test_a_thousand_people_and_ten_thousand_lines_cost_what_is_seen(self) -> None:
+        window = self.open(self.crowd())
+        widgets = _count(window.root)
+        self.house.presenter.select("p0500")
+        self.draw(window)
+        assert window.chat is not None
+        bubbles = window.chat.bubbles
+        most = self.items(window)
+        chat = self.house.presenter.chat
+        assert chat is not None
+        while not chat.complete:
+            self.house.presenter.older()
+            bubbles.to_oldest()
+            most = max(most, self.items(window))
+        bubbles.canvas.event_generate("<Home>")
+        self.draw(window)
+        self.assertEqual((len(chat), self.numbers(window)[0]), (MANY_LINES, 1))
+        for pixels in (400, 5000, -300):
+            bubbles.scroll(pixels)
+            most = max(most, self.items(window))
+        self.assertLess(most, MOST_ITEMS)
+        self.assertLess(_count(window.root) - widgets, 5, "no widget a person or a line")
+
+    def test_drawing_asks_only_for_what_is_seen(self) -> None:
+        """However many there are: counted, not timed."""
+        window = self.open(self.crowd())
+        assert window.side is not None
+        calls: list[str] = []
+        people = window.side.people
+        original = people._row
+
+        def row(one: Any, top: int) -> None:
+            calls.append(one.key)
+            original(one, top)
+
+        people._row = row  # type: ignore[method-assign,assignment]
+        for name in ("p0001", "p0400"):
+            self.house.presenter.happened(PersonChanged(person(name, State.OFFLINE)))
+        self.draw(window)
+        self.assertLessEqual(len(calls), people.canvas.winfo_height() // window.look.px(ROW) + 2)
+
+    def test_news_of_a_flood_is_drawn_once_a_turn(self) -> None:
+        window = self.open(self.crowd())
+        assert window.chat is not None
+        self.house.presenter.select("p0500")
+        self.draw(window)
+        drawn: list[int] = []
+        original = window.chat.bubbles.draw
+        window.chat.bubbles.draw = lambda **_: drawn.append(1) or original()  # type: ignore[method-assign,func-returns-value]
+        for number in range(MANY_LINES + 1, MANY_LINES + 301):
+            self.house.presenter.happened(LineAdded(line(number, "p0500", f"{number}: x")))
+        window.refresh()
+        self.assertEqual(len(drawn), 1)
+        self.assertEqual(self.numbers(window)[-1], MANY_LINES + 300)
+
+    # -- the place ---------------------------------------------------------------------------
+
+    def test_who_reads_above_stays_there(self) -> None:
+        """Through new lines, older pages, another width, and another conversation between."""
+        window = self.open(self.crowd())
+        presenter = self.house.presenter
+        presenter.select("p0500")
+        self.draw(window)
+        assert window.chat is not None
+        bubbles = window.chat.bubbles
+        self.assertTrue(bubbles.at_end)
+        bubbles.scroll(-3000)
+        self.assertFalse(bubbles.at_end)
+        bottom = self.numbers(window)[-1]
+        presenter.happened(LineAdded(line(MANY_LINES + 1, "p0500", "10001: new")))
+        self.draw(window)
+        self.assertEqual(self.numbers(window)[-1], bottom)
+        presenter.older()
+        self.draw(window)
+        self.assertEqual(self.numbers(window)[-1], bottom)
+        window.root.geometry("800x720")
+        self.draw(window)
+        self.assertEqual(self.numbers(window)[-1], bottom)
+        presenter.select("p0001")
+        self.draw(window)
+        presenter.select("p0500")
+        self.draw(window)
+        bubbles.to_end()
+        self.assertEqual(self.numbers(window)[-1], MANY_LINES + 1)
+
+    def test_at_the_end_the_newest_is_seen(self) -> None:
+        window = self.open(self.crowd())
+        self.house.presenter.select("p0500")
+        self.draw(window)
+        self.house.presenter.happened(LineAdded(line(MANY_LINES + 1, "p0500", "10001: new")))
+        self.draw(window)
+        self.assertEqual(self.numbers(window)[-1], MANY_LINES + 1)
+
+    def test_a_short_conversation_can_not_be_scrolled_away(self) -> None:
+        world = FakeWorld(person("bob"))
+        world.lines["bob"] = [line(n, text=f"{n}: x") for n in (1, 2, 3)]
+        window = self.open(world)
+        self.house.presenter.select("bob")
+        self.draw(window)
+        assert window.chat is not None
+        for pixels in (-500, 900, -50):
+            window.chat.bubbles.scroll(pixels)
+            self.assertEqual(self.numbers(window), [1, 2, 3])
+        window.chat.bubbles.canvas.event_generate("<Home>")
+        self.draw(window)
+        self.assertEqual(self.numbers(window), [1, 2, 3])
+
+    # -- lines -------------------------------------------------------------------------------
+
+    def test_days_names_states_and_a_retry(self) -> None:
+        world = FakeWorld(person("bob"))
+        day = 86_400_000
+        world.lines["bob"] = [
+            line(1, at=NOON - day),
+            line(2, incoming=False, at=NOON, progress=Progress.DELIVERED),
+            line(3, incoming=False, at=NOON + 1, progress=Progress.FAILED, why="No answer came in time."),
+        ]
+        window = self.open(world)
+        self.house.presenter.select("bob")
+        self.draw(window)
+        assert window.chat is not None
+        canvas = window.chat.bubbles.canvas
+        self.assertEqual(_texts(canvas, "day"), ["Yesterday", "Today"])
+        self.assertEqual(_texts(canvas, "name"), ["Bob", "Alice"])
+        feet = " ".join(_texts(canvas, "foot"))
+        for wanted in ("✓✓ delivered", "! not sent: No answer came in time.", "Try again"):
+            self.assertIn(wanted, feet)
+        box = canvas.bbox("retry")
+        x, y = (box[0] + box[2]) // 2, (box[1] + box[3]) // 2
+        canvas.event_generate("<Motion>", x=x, y=y)
+        window.root.update()
+        canvas.event_generate("<Button-1>", x=x, y=y)
+        self.assertIn(("retry", "m3"), world.asked)
+
+    def test_the_keyboard_goes_from_line_to_line_copies_and_opens(self) -> None:
+        world = FakeWorld(person("bob"))
+        world.lines["bob"] = [line(1, text="lihat https://example.org/a."), line(2)]
+        window = self.open(world)
+        self.house.presenter.select("bob")
+        self.draw(window)
+        assert window.chat is not None
+        opened: list[str] = []
+        bubbles = window.chat.bubbles
+        bubbles.open_link = opened.append
+        bubbles.canvas.focus_force()
+        window.root.update()
+        for key in ("<Up>", "<Up>", "<Return>", "<Control-c>"):
+            bubbles.canvas.event_generate(key)
+        self.assertEqual(opened, ["https://example.org/a"])
+        self.assertEqual(window.root.clipboard_get(), "lihat https://example.org/a.")
+
+    def test_enter_sends_and_shift_enter_does_not(self) -> None:
+        world = FakeWorld(person("bob"))
+        window = self.open(world)
+        self.house.presenter.select("bob")
+        self.draw(window)
+        assert window.chat is not None
+        chat = window.chat
+        text = next(one for one in chat.entry.winfo_children() if isinstance(one, tkinter.Text))
+        text.focus_force()
+        window.root.update()
+        text.insert("end", "satu")
+        text.event_generate("<Shift-Return>")
+        text.insert("end", "dua")
+        text.event_generate("<Return>")
+        self.draw(window)
+        self.assertIn(("send", "bob", "satu\ndua"), world.asked)
+        self.assertEqual((chat.typed, self.seen(window)), ("", ["satu\ndua"]))
+
+    def test_what_was_being_typed_stays_with_its_conversation(self) -> None:
+        window = self.open(FakeWorld(person("bob"), person("carol")))
+        for key, text in (("bob", "untuk bob"), ("carol", "")):
+            self.house.presenter.select(key)
+            self.draw(window)
+            assert window.chat is not None
+            window.chat.entry.insert("end", text)
+        self.assertEqual(self.typed(window), "")
+        self.house.presenter.select("bob")
+        self.draw(window)
+        self.assertEqual(self.typed(window), "untuk bob")
+        window.change_theme()
+        self.draw(window)
+        self.assertEqual(self.typed(window), "untuk bob")
+
+    def test_a_line_of_sixty_kilobytes_is_drawn(self) -> None:
+        world = FakeWorld(person("bob"))
+        world.lines["bob"] = [line(1, text="x" * 60_000), line(2, text="2: y")]
+        window = self.open(world)
+        self.house.presenter.select("bob")
+        self.draw(window)
+        assert window.chat is not None
+        window.chat.bubbles.scroll(-400)
+        self.house.presenter.happened(LineChanged("bob", "m9", Progress.SENT))
+        self.draw(window)
+        self.assertTrue(self.seen(window)[0].startswith("xxx"))
+
+    # -- the whole ---------------------------------------------------------------------------
+
+    def test_keys_lead_everywhere(self) -> None:
+        window = self.open(FakeWorld(person("bob"), person("carol")))
+        root = window.root
+        root.focus_force()
+        root.update()
+        root.event_generate("<Control-Down>")
+        self.draw(window)
+        self.assertEqual(self.house.presenter.selected, "bob")
+        root.event_generate("<F2>")
+        sheet = window.dialogs.sheet
+        assert sheet is not None
+        self.assertEqual(sheet.fields["name"].value, "Bob")
+        root.update()
+        root.event_generate("<Escape>")
+        self.assertIsNone(window.dialogs.sheet)
+        root.event_generate("<Control-n>")
+        self.assertIsNotNone(window.dialogs.sheet)
+        root.event_generate("<Escape>")
+
+    def test_sizes_are_remembered(self) -> None:
+        window = self.open(FakeWorld(person("bob")), geometry="900x600+30+40", side=260)
+        window.close()
+        self.assertEqual(len(self.saved), 1)
+        self.assertEqual(self.saved[0].geometry, "900x600+30+40")
+        self.assertLess(abs(self.saved[0].side - 260), 4)
+
+    def test_the_menu_turns_theme_and_notifications(self) -> None:
+        window = self.open(FakeWorld(person("bob")))
+        for label, wanted in (
+            ("Light theme", "Dark theme"),
+            ("Turn notifications off", "Turn notifications on"),
+        ):
+            assert window.side is not None
+            menu = window.side.menu()
+            end = menu.index("end")
+            assert end is not None
+            labels = [
+                menu.entrycget(at, "label") if menu.type(at) == "command" else "" for at in range(end + 1)
+            ]
+            menu.invoke(labels.index(label))
+            self.draw(window)
+            again = window.side.menu() if window.side else menu
+            self.assertIn(wanted, [again.entrycget(at, "label") for at in (1, 2)])
+        self.assertEqual((window.settings.dark, window.settings.notify), (False, False))
+
+
+class ContrastTests(SynchronousTestCase):
+    """Text can be read in both themes (WCAG 2, 1.4.3 and 1.4.11)."""
+
+    skip = missing()
+
+    def test_text_and_signs_stand_out(self) -> None:
+        for name in ("DARK", "LIGHT"):
+            palette = getattr(theme, name)
+            grounds = [palette.window, palette.side, palette.chosen, palette.theirs, palette.raised]
+            pairs = [(palette.text, ground, 4.5) for ground in grounds]
+            pairs += [
+                (palette.faint, ground, 4.5) for ground in (palette.window, palette.side, palette.chosen)
+            ]
+            pairs += [(palette.on_mine, palette.mine, 4.5), (palette.faint_on_mine, palette.mine, 4.5)]
+            pairs += [(palette.link, palette.theirs, 4.5), (palette.link_on_mine, palette.mine, 4.5)]
+            pairs += [(palette.on_warning, palette.warning, 4.5), (palette.danger, palette.side, 4.5)]
+            pairs += [(palette.on_accent, palette.accent, 4.5), (palette.faint, palette.theirs, 4.5)]
+            for state in State:
+                pairs += [(palette.state(state), ground, 3.0) for ground in (palette.side, palette.chosen)]
+            for ink, ground, wanted in pairs:
+                self.assertGreaterEqual(_contrast(ink, ground), wanted, (name, ink, ground))
+
+
+def _texts(canvas: tkinter.Canvas, tag: str) -> list[str]:
+    found = [(canvas.bbox(item)[1], canvas.itemcget(item, "text")) for item in canvas.find_withtag(tag)]
+    return [text for _, text in sorted(found)]
+
+
+def _count(widget: tkinter.Misc) -> int:
+    """Widgets, of widgets."""
+    return 1 + sum(_count(child) for child in widget.winfo_children())
+
+
+def _contrast(one: str, other: str) -> float:
+    """WCAG's, between two colours."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((light(one), light(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
