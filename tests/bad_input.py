@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from tests.test_documents import examples
+from tests.test_documents import stanza_examples
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.wire.framing import DEFAULT_MAX_FRAME
 from xjrelay.wire.grammar import HEARD, UNAUTHENTICATED, Phase
@@ -160,7 +160,7 @@ IQS: dict[str, tuple[Frame, str]] = {
 def strangers(phase: Phase) -> Iterator[tuple[str, bytes]]:
     """An example of every stanza that a phase doesn't hear; one of each kind."""
     seen = set(HEARD[phase])
-    for line in examples():
+    for line in stanza_examples():
         value = json.loads(line)
         if isinstance(value, dict) and (kind := classify(value)) not in seen:
             seen.add(kind)

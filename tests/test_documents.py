@@ -70,6 +70,11 @@ PEERS = re.compile(r"^## 11\..*?(?=^## 12\.)", re.MULTILINE | re.DOTALL)
 """Section 11, whose vocabulary is its own."""
 
 
+def stanza_examples() -> Iterator[str]:
+    """Each frame that the protocol page shows of what servers and users say."""
+    return examples(PEERS.sub("", page()))
+
+
 def examples(text: str) -> Iterator[str]:
     """Each frame of a text's JSON blocks."""
     for block in re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
@@ -85,7 +90,7 @@ class ProtocolPageTests(SynchronousTestCase):
 
     def test_every_example_is_a_stanza(self) -> None:
         seen = set()
-        for line in examples(PEERS.sub("", page())):
+        for line in stanza_examples():
             value = codec.decode_value(line.encode())
             if isinstance(value, list):
                 seen.add(Kind.COMPONENTS)

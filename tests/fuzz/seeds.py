@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.test_documents import examples
+from tests.test_documents import stanza_examples
 from tests.vectors import frame_of, vectors
 from xjrelay.wire import codec
 from xjrelay.wire.grammar import HEARD, Phase
@@ -39,7 +39,7 @@ AT = ((Phase.AT_TRACKER_OPEN,), (Phase.AT_MANAGER_LOGIN,), (Phase.AT_MANAGER_USE
 
 def seeds() -> Iterator[tuple[str, bytes]]:
     """Every seed, with its target."""
-    shown = [line.encode() for line in examples()]
+    shown = [line.encode() for line in stanza_examples()]
     for target, phases in SERVED.items():
         heard = [line for line in shown if _kind(line) in {kind for one in phases for kind in HEARD[one]}]
         for line in heard:

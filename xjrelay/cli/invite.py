@@ -23,8 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """What may be typed after ``xj invite``."""
     where = "default $XDG_CONFIG_HOME/xjrelay/cluster.secret"
     parser.add_argument("--cluster-secret-file", type=Path, metavar="FILE", help=where)
-    parser.add_argument("--count", type=int, default=1, metavar="N", help="good for so many accounts, default 1")
-    parser.add_argument("--days", type=float, default=7.0, metavar="D", help="and for so many days, default 7")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="accounts it makes, default 1")
+    parser.add_argument("--days", type=float, default=7.0, metavar="D", help="days it is good for, default 7")
 
 
 async def invite(call: Call) -> int:

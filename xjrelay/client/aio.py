@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-async def connect(  # noqa: PLR0913  # what an application may choose
+async def connect(  # what an application may choose
     url: str,
     username: str,
     password: str,

@@ -69,9 +69,9 @@ class ManagerProtocol(AdmittingLink):
         """Whoever it was is gone."""
         if self._user is not None:
             presence.gone(self._manager, self._user)
-        if self._seat is not None:
-            if self._manager.relays.leave(self._seat) and not self._manager.stopping:
-                self._manager.sessions.lost(self._seat)
+        seat, manager = self._seat, self._manager
+        if seat is not None and manager.relays.leave(seat) and not manager.stopping:
+            manager.sessions.lost(seat)
 
     # -- before anybody is anybody -----------------------------------------------------------
 

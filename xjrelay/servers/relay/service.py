@@ -135,7 +135,7 @@ class Relay:
         self.switch.end_all(CloseReason.SHUTDOWN)
         with suppress(TimeoutError):
             await self.upstream.post.settled().addTimeout(HAND_OVER, self._reactor)
-        await deferLater(self._reactor, 0)  # receipts are gathered until the end of the read that brought them
+        await deferLater(self._reactor, 0)  # receipts are gathered until their read is done
         gone = [self.peers.stop(), self.upstream.stop(), self._trackers.stop(), self.factory.close_all()]
         await gatherResults(gone)
 
