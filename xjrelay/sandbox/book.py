@@ -2,7 +2,8 @@
 """What was acknowledged against what each application took: the judge of :mod:`checker`.
 
 An application's *life* ends with its process. Within one life each message is to be shown once and each
-pair's in order; over all lives of a user, whatever was acknowledged is to be shown at least once. What
+pair's in order; over all lives of a user, whatever was acknowledged is to be shown at least once. (What
+an earlier life was shown already may come again, anywhere: nobody remembers that it was.) What
 a sender with an outbox file had not settled when it died is owed too: its next life sends it again.
 Knows no suite and no clock.
 """
@@ -27,7 +28,7 @@ class Verdict:
         outcomes: how many messages had each.
         lost: acknowledged, and never shown.
         doubled: shown again in one life.
-        disordered: acknowledged, and shown in a life behind a later acknowledged one of its pair.
+        disordered: acknowledged, and first shown behind a later acknowledged one of its pair.
         stuck: without an outcome, though everything has been well for long.
         errors: what the programs logged as errors.
     """
@@ -107,18 +108,20 @@ class Book:
                 verdict.stuck.append(name)
             elif status in ACKNOWLEDGED and name not in shown:
                 verdict.lost.append(name)
+        before: set[Name] = set()
         for life in self._lives:
-            self._judge(life, verdict)
+            self._judge(life, before, verdict)
+            before.update(life.shown)
         return verdict
 
-    def _judge(self, life: Life, verdict: Verdict) -> None:
+    def _judge(self, life: Life, before: set[Name], verdict: Verdict) -> None:
         seen: set[Name] = set()
         highest: dict[str, int] = {}
         for name in life.shown:
             sender, _, number = name
             if name in seen:
                 verdict.doubled.append(name)
-            elif self.outcomes.get(name) in ACKNOWLEDGED:
+            elif name not in before and self.outcomes.get(name) in ACKNOWLEDGED:
                 if number < highest.get(sender, 0):
                     verdict.disordered.append(name)
                 highest[sender] = max(number, highest.get(sender, 0))

@@ -233,19 +233,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many runs")
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--seed", type=int, help="this run only")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long faults go on in one run")
     parser.add_argument("--every", action="store_true", help="every fault before every event of a delivery")
     parser.add_argument("--stride", type=int, default=1, help="with --every: every so manieth case only")
     options = parser.parse_args(arguments)
     if options.every:
         return _try_every(options.stride)
     first, seed = options.first, options.seed
-    return _try_seeds([seed] if seed is not None else range(first, first + options.seeds), seed is not None)
+    seeds = range(first, first + options.seeds) if seed is None else [seed]
+    return _try_seeds(seeds, options.seconds, seed is not None)
 
 
-def _try_seeds(seeds: Sequence[int], talk: bool) -> int:
+def _try_seeds(seeds: Sequence[int], seconds: float, talk: bool) -> int:
     began, bad, messages = time.monotonic(), 0, 0
     for seed in seeds:
-        verdict = check(seed)
+        verdict = check(seed, seconds)
         messages += sum(verdict.outcomes.values())
         bad += not verdict.kept
         if talk or not verdict.kept:
