@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How long `make fuzz` runs, in all; `make test` takes the default.
 SECONDS ?= 66
 
-.PHONY: venv run test lint types trial pytest fuzz dist prove clean
+.PHONY: venv run test lint types trial pytest fuzz dist prove prove-sandbox clean
 
 venv: .venv/.installed
 
@@ -68,6 +68,11 @@ prove: venv
 	else \
 		set -x; $(BIN)/xj prove --local --rounds 5 --partition 20 --rate 500 --keep build/prove/parted; \
 	fi
+
+# The same promise in the sandbox, on a fake clock: two thousand seeds, and every fault before every event.
+prove-sandbox: venv
+	$(BIN)/python -m xjrelay.sandbox.checker --seeds 2000
+	$(BIN)/python -m xjrelay.sandbox.checker --every
 
 clean:
 	rm -rf build .venv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
