@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+from typing import Any
 
 SIZE = "2000x900x24"
 
@@ -40,6 +41,20 @@ def display() -> str:
         assert number, "Xvfb ended before it served"
         _display.append(f":{number}")
     return _display[0]
+
+
+def shoot(root: Any, path: str) -> None:
+    """A picture of a window, small; ImageMagick makes it.
+
+    Args:
+        root: Tk's window.
+        path: of a PNG file.
+    """
+    root.lift()
+    root.update()
+    size = f"{root.winfo_width()}x{root.winfo_height()}+{root.winfo_rootx()}+{root.winfo_rooty()}"
+    few = ["+dither", "-colors", "64", "-strip", f"PNG8:{path}"]
+    subprocess.run(["import", "-window", "root", "-crop", size, "+repage", *few], check=True, timeout=20)
 
 
 def has_notifier() -> bool:

@@ -5,22 +5,39 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import tkinter
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.gui.display import display, missing
+from tests.gui.display import display, missing, shoot
 from tests.gui.fakes import NOON, FakeWorld, House, line, person
 from xjrelay.gui.settings import Settings
-from xjrelay.gui.world import LineAdded, LineChanged, PersonChanged, Progress, State
+from xjrelay.gui.world import (
+    LineAdded,
+    LineChanged,
+    LinkChanged,
+    PersonChanged,
+    Problem,
+    Progress,
+    Said,
+    State,
+)
+from xjrelay.storage.history import MAX_LINES
 
 if not missing():
     from xjrelay.gui import theme
+    from xjrelay.gui.bubbles import MARKS
     from xjrelay.gui.listing import ROW
-    from xjrelay.gui.window import Window
+    from xjrelay.gui.sidebar import ADD, CONNECT
+    from xjrelay.gui.window import TICK, Window
 
 MANY_PEOPLE, MANY_LINES = 1000, 10_000
+SHOTS = os.environ.get("XJ_SHOTS")
+"""A folder for pictures; none are made where it isn't said."""
 MOST_ITEMS = 400
 """Items on both canvases together; a window of this size shows about ten people and ten lines."""
 
@@ -34,7 +51,7 @@ class _Nothing:
         return 0
 
 
-class DrawingTests(SynchronousTestCase):
+class Drawing(SynchronousTestCase):
     """One window on a fake world."""
 
     skip = missing()
@@ -92,6 +109,10 @@ class DrawingTests(SynchronousTestCase):
 
     def numbers(self, window: Window) -> list[int]:
         return [int(text.partition(":")[0]) for text in self.seen(window)]
+
+
+class DrawingTests(Drawing):
+    """What is drawn, and where."""
 
     # -- a crowd -----------------------------------------------------------------------------
 
@@ -339,6 +360,102 @@ class DrawingTests(SynchronousTestCase):
         self.assertEqual((window.settings.dark, window.settings.notify), (False, False))
 
 
+class BusyTests(Drawing):
+    """Much at once: every sign, counts, a warning, what failed. Pictures of it, where they are wanted."""
+
+    def busy(self) -> FakeWorld:
+        minute = 60_000
+        world = FakeWorld(
+            person("bob", name="Bob", bio="di pantai"),
+            person("carol", State.RESUMING),
+            person("dewi", State.OFFLINE),
+            person("eko", State.OFFLINE, contact=False),
+            *(person(f"p{n}", list(State)[n % 3], name=f"Teman {n}") for n in range(1, 20)),
+        )
+        said = [
+            ("Selamat siang! Sudah lihat https://example.org/jadwal?", True, Progress.RECEIVED),
+            ("Belum, sebentar ya", False, Progress.DELIVERED),
+            (
+                "Sudah. Rapatnya jam tiga, di ruang yang kemarin, dan semua orang diminta membawa catatannya "
+                "sendiri. 📝",
+                False,
+                Progress.DELIVERED,
+            ),
+            ("Siap 👍", True, Progress.RECEIVED),
+            ("Sampai nanti", False, Progress.STORED),
+            ("Ini tidak sampai", False, Progress.FAILED),
+        ]
+        world.lines["bob"] = [
+            line(
+                n,
+                "bob",
+                text,
+                incoming,
+                progress=progress,
+                at=NOON - (6 - n) * minute - (86_400_000 if n == 0 else 0),
+                why="The mailbox over there is full." if progress is Progress.FAILED else "",
+            )
+            for n, (text, incoming, progress) in enumerate(said)
+        ]
+        world.lines["carol"] = [line(20, "carol", "Nanti aku telepon", at=NOON - 7_200_000)]
+        world.lines["dewi"] = [line(21, "dewi", "terima kasih", incoming=False, at=NOON - 90_000_000)]
+        world.unread = {"carol": 2, "p12": 120}
+        return world
+
+    def test_everything_at_once(self) -> None:
+        window = self.open(self.busy())
+        presenter = self.house.presenter
+        presenter.select("bob")
+        self.draw(window)
+        presenter.happened(PersonChanged(person("bob", State.RESUMING, name="Bob", bio="di pantai")))
+        presenter.happened(PersonChanged(person("bob", name="Bob", bio="di pantai")))
+        presenter.happened(Said("{name} is offline", {"name": "Somebody"}, warning=True))
+        self.draw(window)
+        assert window.side is not None and window.chat is not None
+        self.assertEqual(_texts(window.side.people.canvas, "badge"), ["2", "99+"])
+        self.assertTrue(window.chat.understood.winfo_ismapped())
+        self.assertIn("di pantai", window.chat.state.cget("text"))
+        self.pictures(window, "busy")
+        window.chat.understood.invoke()
+        self.draw(window)
+        self.assertFalse(window.chat.understood.winfo_ismapped())
+        presenter.happened(LinkChanged(False))
+        self.draw(window)
+        self.assertIn("Reconnecting", window.chat.warning.cget("text"))
+        self.pictures(window, "reconnecting")
+
+    def test_nobody_is_chosen(self) -> None:
+        window = self.open(self.busy())
+        self.pictures(window, "nobody")
+        self.assertEqual(self.seen(window), [])
+
+    def test_sheets(self) -> None:
+        window = self.open(self.busy())
+        self.house.presenter.select("eko")
+        self.draw(window)
+        assert window.chat is not None
+        self.assertTrue(window.chat.add.winfo_ismapped(), "who only wrote can be added")
+        window.chat.add.invoke()
+        assert window.dialogs.sheet is not None
+        self.assertEqual(window.dialogs.sheet.fields["user"].value, "eko")
+        window.dialogs.remove()
+        self.pictures(window, "remove", window.dialogs.remove)
+        self.house.world.problem = Problem("No answer came in time.")
+        window.dialogs.sheet.press()
+        self.assertIn("No answer", window.dialogs.sheet.error)
+        window.dialogs.sheet.press()
+        self.assertIsNone(window.dialogs.sheet)
+        self.assertIn(("remove", "eko"), self.house.world.asked)
+
+    def pictures(self, window: Window, name: str, again: Callable[[], None] = lambda: None) -> None:
+        for theme_name in ("dark", "light") if SHOTS else ():
+            self.draw(window)
+            shoot(window.root, f"{SHOTS}/{name}-{theme_name}.png")
+            window.change_theme()
+            again()
+            self.draw(window)
+
+
 class ContrastTests(SynchronousTestCase):
     """Text can be read in both themes (WCAG 2, 1.4.3 and 1.4.11)."""
 
@@ -360,6 +477,31 @@ class ContrastTests(SynchronousTestCase):
                 pairs += [(palette.state(state), ground, 3.0) for ground in (palette.side, palette.chosen)]
             for ink, ground, wanted in pairs:
                 self.assertGreaterEqual(_contrast(ink, ground), wanted, (name, ink, ground))
+
+
+class PageTests(SynchronousTestCase):
+    """docs/gui.md says what is so."""
+
+    skip = missing()
+
+    def test_numbers_keys_and_pictures(self) -> None:
+        page = (Path(__file__).parents[2] / "docs" / "gui.md").read_text(encoding="utf-8")
+        for number in (MANY_PEOPLE, MANY_LINES, MOST_ITEMS, MAX_LINES):
+            self.assertIn(f"{number:,}", page)
+        self.assertIn(f"once in {TICK} ms", page)
+        for text in (CONNECT, ADD, *(state.value for state in State)):
+            self.assertIn(text, page)
+        for progress, sign in MARKS.items():
+            if sign:
+                self.assertIn(f"{sign} {progress.value}", page)
+        pictures = re.findall(r"\((images/[^)]*)\)", page)
+        folder = Path(__file__).parents[2] / "docs"
+        self.assertEqual(
+            {path.name for path in (folder / "images").glob("*-dark.png")},
+            {Path(one).name for one in pictures if "-dark" in one},
+        )
+        for picture in pictures:
+            self.assertEqual((folder / picture).read_bytes()[:4], b"\x89PNG", picture)
 
 
 def _texts(canvas: tkinter.Canvas, tag: str) -> list[str]:

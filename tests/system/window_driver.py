@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import subprocess
 import sys
 import threading
 import tkinter
@@ -18,6 +17,7 @@ from typing import Any
 
 from twisted.internet import reactor
 
+from tests.gui.display import shoot
 from xjrelay.gui.listing import ROW
 from xjrelay.gui.settings import Settings
 from xjrelay.gui.tap import Program, Wish, log_to, make_window
@@ -132,12 +132,7 @@ class Driver:
 
     def do_shot(self, path: str) -> None:
         """A picture of the window."""
-        root = self._window.root
-        root.lift()
-        root.update()
-        size = f"{root.winfo_width()}x{root.winfo_height()}+{root.winfo_rootx()}+{root.winfo_rooty()}"
-        few = ["+dither", "-colors", "64", "-strip", f"PNG8:{path}"]
-        subprocess.run(["import", "-window", "root", "-crop", size, "+repage", *few], check=True, timeout=20)
+        shoot(self._window.root, path)
 
     def do_close(self) -> None:
         """As by the window's own cross."""

@@ -31,9 +31,13 @@ def gui(call: Call) -> int:
     from xjrelay.gui import tap  # noqa: PLC0415
 
     args = call.args
+    said = args.tracker or "XJ_TRACKER" in call.environ
+    tracker = call.url().removeprefix("xj://") if said else None
+    user = args.user or call.environ.get("XJ_USER")
     dark = True if args.dark else False if args.light else None
     try:
-        tap.run(tap.Wish(dark, False if args.no_notifications else None, args.language))
+        notify = False if args.no_notifications else None
+        tap.run(tap.Wish(dark, notify, args.language, tracker, user, call.authority()))
     except TclError as error:
         raise UsageError(f"no window can be opened: {error}") from None
     return 0

@@ -154,6 +154,10 @@ class PeopleList:
         for index in range(first, last):
             self._row(rows[index], index * row - self.offset)
         self._bar.set(self.offset / total, min(1.0, (self.offset + height) / total))
+        if total <= height:
+            self._bar.grid_remove()
+        else:
+            self._bar.grid()
 
     def _row(self, person: Person, top: int) -> None:
         canvas, look, px = self.canvas, self._look, self._look.px

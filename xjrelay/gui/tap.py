@@ -49,11 +49,16 @@ class Wish:
         dark: a theme, None for the last one.
         notify: whether messages are shown outside the window, None for as it was last.
         language: None for the system's.
+        tracker: stands in the first field, as ``user`` does; None for what was typed last.
+        authority: who has to have signed the servers' certificates; None for the system's authorities.
     """
 
     dark: bool | None = None
     notify: bool | None = None
     language: str | None = None
+    tracker: str | None = None
+    user: str | None = None
+    authority: str | None = None
 
 
 @dataclass(slots=True)
@@ -94,22 +99,26 @@ def make_window(wish: Wish, reactor: Any, environ: Mapping[str, str]) -> Program
     settings = remembered.load(file)
     settings.dark = settings.dark if wish.dark is None else wish.dark
     settings.notify = settings.notify if wish.notify is None else wish.notify
+    settings.tracker = wish.tracker or settings.tracker
+    settings.user = wish.user or settings.user
     bridge = Bridge(reactor)
     notifier = Notifier(settings.notify)
     words = Words([wish.language] if wish.language else languages(environ))
-    world = partial(make_world, reactor, environ)
+    world = partial(make_world, reactor, environ, wish.authority)
     presenter = Presenter(bridge, world, bridge.tell, words, _milliseconds, notifier)
     bridge.listen(presenter.happened)
     window = Window(presenter, bridge, settings, notifier, partial(_save, file))
     return Program(window, bridge, NetworkThread(reactor))
 
 
-def make_world(reactor: Any, environ: Mapping[str, str], door: Door, tell: Tell) -> World:
+def make_world(
+    reactor: Any, environ: Mapping[str, str], authority: str | None, door: Door, tell: Tell
+) -> World:
     """The world behind a door, not started."""
     folder = remembered.account_folder(environ, door)
     history = partial(open_history, reactor)
     if isinstance(door, ServersDoor):
-        return ServersWorld(reactor, door, tell, folder, history, lambda: secrets.token_hex(12))
+        return ServersWorld(reactor, door, tell, folder, history, lambda: secrets.token_hex(12), authority)
     return PeersWorld(door, tell, folder, partial(make_peer, reactor), history)
 
 
@@ -130,8 +139,8 @@ def run(wish: Wish) -> None:
     """
     from twisted.internet import reactor
 
-    log_to(sys.stderr)
     program = make_window(wish, reactor, os.environ)
+    log_to(sys.stderr)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: program.window.close())
     program.run()

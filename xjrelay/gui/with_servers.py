@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -52,8 +53,11 @@ from xjrelay.gui.world import (
     Tell,
 )
 from xjrelay.storage.history import History, OpenHistory, StoredLine
+from xjrelay.storage.interfaces import StoreError
 
 _log = Logger()
+
+T = TypeVar("T")
 
 RESOURCE: Final = "window"
 """The device: another window of the same user replaces this one, a terminal doesn't."""
@@ -61,6 +65,10 @@ RESOURCE: Final = "window"
 PATIENCE: Final = 30 * 86400.0
 """Seconds until a message without an outcome is shown as not sent; until then it is on its way."""
 
+AGAIN: Final = 5.0
+"""Seconds between two tries to write the history."""
+
+NO_HISTORY = mark("The messages can't be kept on this computer: {why}")
 ADDED_BY = mark("{name} has added you as a contact.")
 _PROGRESS = {
     "sending": Progress.SENDING,
@@ -81,6 +89,7 @@ class ServersWorld:
         folder: this account's own; made when it isn't there.
         open_history: makes the history's store.
         new_id: makes message ids.
+        authority: who has to have signed the servers' certificates, as the library takes it.
     """
 
     kind = Kind.SERVERS
@@ -93,7 +102,9 @@ class ServersWorld:
         folder: Path,
         open_history: OpenHistory,
         new_id: Callable[[], str],
+        authority: str | None = None,
     ) -> None:
+        self._authority = authority
         self._reactor = reactor
         self._door = door
         self._tell = tell
@@ -122,11 +133,16 @@ class ServersWorld:
                 register=door.register,
                 resource=RESOURCE,
                 outbox=self._folder / "outbox",
+                authority=self._authority,
                 reactor=self._reactor,
             )
         except ClientError as error:
             raise problem_at_door(error, door.tracker, door.register) from error
-        self._history = self._open_history(self._folder / "history.sqlite")
+        try:
+            self._history = self._open_history(self._folder / "history.sqlite")
+        except StoreError as error:
+            await self.stop()
+            raise Problem(NO_HISTORY, why=str(error)) from error
         await self._ask_bio()
         beginning = await self.overview()
         self._spawn(self._hear())
@@ -273,7 +289,7 @@ class ServersWorld:
             _log.info("the {link} says {code}: {text}", link=event.link, code=event.code, text=event.text)
 
     async def _message(self, message: Message) -> None:
-        """On disk before the library is told that the application has it: nothing is lost between."""
+        """On disk before it is shown."""
         history, client = self._opened()
         user = message.from_.partition("/")[0]
         key = user_key(user)
@@ -282,7 +298,7 @@ class ServersWorld:
         message_id = message.id or self._new_id()
         now = int(self._reactor.seconds() * 1000)
         line = StoredLine(key, message_id, message.body, now, incoming=True, state="received")
-        stored = await history.add(line, user)
+        stored = await self._surely(lambda: history.add(line, user))
         self._spellings.setdefault(key, user)
         if stored is not None:
             if user not in client.roster:
@@ -325,15 +341,27 @@ class ServersWorld:
             await self._fail(message_id, why_failed(receipt))
             return
         history, _ = self._opened()
-        stored = await history.settle(message_id, receipt.status)
+        stored = await self._surely(lambda: history.settle(message_id, receipt.status))
         if stored is not None:
             self._tell(LineChanged(stored.contact, stored.message_id, _PROGRESS[stored.state], stored.why))
 
     async def _fail(self, message_id: str, why: str) -> None:
         history, _ = self._opened()
-        stored = await history.settle(message_id, "failed", why)
+        stored = await self._surely(lambda: history.settle(message_id, "failed", why))
         if stored is not None:
             self._tell(LineChanged(stored.contact, stored.message_id, _PROGRESS[stored.state], stored.why))
+
+    async def _surely(self, work: Callable[[], Deferred[T]]) -> T:
+        """Write something; while the disk takes nothing, nothing more is taken from the library either."""
+        told = False
+        while True:
+            try:
+                return await work()
+            except StoreError as error:
+                if not told:
+                    told = True
+                    self._tell(Said(NO_HISTORY, {"why": str(error)}, warning=True))
+            await deferLater(self._reactor, AGAIN)
 
     # -- people ------------------------------------------------------------------------------
 
