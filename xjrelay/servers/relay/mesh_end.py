@@ -302,6 +302,11 @@ class MeshEnd:
             self._go_back(origin)
         self._link.send(Activity(origin.from_, origin.to, CROSSED, error=1, id=origin.id))
 
+    def handed_over(self, origin: Origin) -> None:
+        """Until it is stored, or failed, a newer session would be a second route for its pair."""
+        if origin.id is not None:
+            self._go_back(origin)
+
     def _go_back(self, origin: Origin) -> None:
         """What follows of this pair may be under way already: it is refused until begun again."""
         self._gate.close(origin.from_, origin.to)

@@ -62,6 +62,9 @@ class Drop:
     def unreachable(self, origin: Origin) -> None:
         """It is still in the mailbox."""
 
+    def handed_over(self, origin: Origin) -> None:
+        """It is still in the mailbox."""
+
 
 @dataclass(slots=True)
 class _Window:

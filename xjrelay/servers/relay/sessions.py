@@ -52,6 +52,9 @@ class Sender(Seam):
     def unreachable(self, origin: Origin) -> None:
         """Nobody has its recipient (R15, R20)."""
 
+    def handed_over(self, origin: Origin) -> None:
+        """Its recipient's session is over, and it goes another way: what follows must not overtake it."""
+
 
 class Origin(NamedTuple):
     """Where a message came from. ``from_``, ``to`` and ``id`` are the message's own; ``pair`` is what
@@ -441,6 +444,9 @@ class UserSession:
             self.settled(origin, "failed", Code.NOT_NOW)
         else:
             self._error(origin, Code.NOT_FOUND, NOBODY)
+
+    def handed_over(self, origin: Origin) -> None:
+        """Its pair knows: it is unsettled, and was routed to the session that is over."""
 
     def receipt(self, receipt: delivery.Receipt[UserSession]) -> None:
         """Write gathered outcomes."""

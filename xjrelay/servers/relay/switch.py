@@ -219,6 +219,7 @@ class Switch:
         """What a session never acknowledged goes to the mailbox, before its end is announced."""
         if owed.origin is None:
             return
+        owed.origin.sender.handed_over(owed.origin)
         found = self.table.find_local(owed.origin.to)
         if found is None or found.resource == session.route.resource:
             self.store(owed.origin, owed.frame)
