@@ -19,6 +19,7 @@ from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
 from xjrelay.servers.listening import Place
 from xjrelay.servers.manager.service import ManagerService
+from xjrelay.servers.manager.state import Policy
 from xjrelay.storage.interfaces import StoreFailed
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason
@@ -69,11 +70,11 @@ class Trackers(SynchronousTestCase):
         self.serving: list[Place] = []
         self.tracker = self.network.machine("10.0.0.1")
         self.listen()
-        rig = Rig()
+        rig = Rig(policy=Policy(allow_plaintext=True))
         self.service = ManagerService(
             self.network.machine("10.0.0.2"),
             rig.manager,
-            ["tcp:5001"],
+            ["tcp:5001:interface=10.0.0.2"],
             [Address("10.0.0.1", 5000)],
             "m-1",
             serving=self.serving.append,

@@ -94,8 +94,9 @@ class CommandTests(TestCase):
         [told] = await self.tells("send", "--user", "esa", "fajar", "halo")
         self.assertEqual((told["status"], told["code"]), ("delivered", None))
         self.assertEqual(await within(listening.ended), 0)
-        self.assertIn("no user fajar", await self.refuses("send", "--user", "esa", "fajar", "halo"))
-        out, err = await self.xj("send", "--user", "esa", "fajar", "halo", "--json", status=1)
+        self.assertEqual(await self.does("send", "--user", "esa", "fajar", "until then"), "stored\n")
+        self.assertIn("no user nobody", await self.refuses("send", "--user", "esa", "nobody", "halo"))
+        out, err = await self.xj("send", "--user", "esa", "nobody", "halo", "--json", status=1)
         told = json.loads(out)
         self.assertEqual((told["status"], told["code"], err.count("\n")), ("failed", 404, 1))
 
