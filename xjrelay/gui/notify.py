@@ -7,6 +7,7 @@ toolkit.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from typing import Any, Final
@@ -45,22 +46,34 @@ class Notifier:
         except queue.Full:
             _log.info("the desktop is slow: a notification was left out")
 
+    def join(self) -> None:
+        """Wait until each was shown, or given up."""
+        self._queue.join()
+
     def _show_all(self) -> None:
-        try:
-            desktop = self._desktop or _desktop()
-        except Exception as error:  # whatever the desktop's own library dislikes
-            _log.info("no desktop notifications: {why}", why=repr(error))
-            self.enabled = False
-            return
+        desktop = self._desktop
         while True:
             title, text = self._queue.get()
             try:
+                desktop = desktop or _desktop()
                 desktop.send(title=title, message=text)
-            except Exception as error:
+            except Exception as error:  # whatever the desktop's own library dislikes
                 _log.info("a notification was not shown: {why}", why=repr(error))
+            self._queue.task_done()
+
+
+class _ToOurLog(logging.Handler):
+    """What the library complains of: a line, where it would print a traceback for each message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One complaint."""
+        why = repr(record.exc_info[1]) if record.exc_info else ""
+        _log.info("the desktop: {text} {why}", text=record.getMessage(), why=why)
 
 
 def _desktop() -> Any:
     from desktop_notifier.sync import DesktopNotifierSync  # noqa: PLC0415  # an extra, and slow to import
 
+    theirs = logging.getLogger("desktop_notifier")
+    theirs.handlers, theirs.propagate = [_ToOurLog()], False
     return DesktopNotifierSync(app_name="xjrelay")
