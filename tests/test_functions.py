@@ -12,10 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "functions.md"
-NUMBERS = {"T": 7, "M": 32, "R": 26, "U": 15, "P": 6}
+NUMBERS = {"T": 7, "M": 32, "R": 26, "U": 15, "P": 6, "G": 9}
 """How many functions each program has."""
 
-_ROW = re.compile(r"\| *([TMRUP]\d+) *\|([^|]+)\|([^|]+)\|([^|]+)\|")
+_ROW = re.compile(r"\| *([TMRUPG]\d+) *\|([^|]+)\|([^|]+)\|([^|]+)\|")
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ class DrawingTests(Drawing):
 
     # -- a crowd -----------------------------------------------------------------------------
 
-    def test_a_thousand_people_and_ten_thousand_lines_cost_what_is_seen(self) -> None:
+    def test_G6_a_thousand_people_and_ten_thousand_lines_cost_what_is_seen(self) -> None:
         window = self.open(self.crowd())
         widgets = _count(window.root)
         self.house.presenter.select("p0500")
@@ -173,7 +173,7 @@ class DrawingTests(Drawing):
 
     # -- the place ---------------------------------------------------------------------------
 
-    def test_who_reads_above_stays_there(self) -> None:
+    def test_G3_who_reads_above_stays_there(self) -> None:
         """Through new lines, older pages, another width, and another conversation between."""
         window = self.open(self.crowd())
         presenter = self.house.presenter
@@ -225,7 +225,7 @@ class DrawingTests(Drawing):
 
     # -- lines -------------------------------------------------------------------------------
 
-    def test_days_names_states_and_a_retry(self) -> None:
+    def test_G3_days_names_states_and_a_retry(self) -> None:
         world = FakeWorld(person("bob"))
         day = 86_400_000
         world.lines["bob"] = [
@@ -267,7 +267,7 @@ class DrawingTests(Drawing):
         self.assertEqual(opened, ["https://example.org/a"])
         self.assertEqual(window.root.clipboard_get(), "lihat https://example.org/a.")
 
-    def test_enter_sends_and_shift_enter_does_not(self) -> None:
+    def test_G4_enter_sends_and_shift_enter_does_not(self) -> None:
         world = FakeWorld(person("bob"))
         window = self.open(world)
         self.house.presenter.select("bob")
@@ -314,7 +314,7 @@ class DrawingTests(Drawing):
 
     # -- the whole ---------------------------------------------------------------------------
 
-    def test_keys_lead_everywhere(self) -> None:
+    def test_G8_keys_lead_everywhere(self) -> None:
         window = self.open(FakeWorld(person("bob"), person("carol")))
         root = window.root
         root.focus_force()
@@ -333,7 +333,7 @@ class DrawingTests(Drawing):
         self.assertIsNotNone(window.dialogs.sheet)
         root.event_generate("<Escape>")
 
-    def test_sizes_are_remembered(self) -> None:
+    def test_G8_sizes_are_remembered(self) -> None:
         window = self.open(FakeWorld(person("bob")), geometry="900x600+30+40", side=260)
         window.close()
         self.assertEqual(len(self.saved), 1)
@@ -429,7 +429,7 @@ class BusyTests(Drawing):
         self.pictures(window, "nobody")
         self.assertEqual(self.seen(window), [])
 
-    def test_sheets(self) -> None:
+    def test_G5_sheets(self) -> None:
         window = self.open(self.busy())
         self.house.presenter.select("eko")
         self.draw(window)

@@ -44,7 +44,7 @@ PO = catalogs.LOCALE / "id" / "LC_MESSAGES" / "xjrelay.po"
 class WordsTests(SynchronousTestCase):
     """English and Indonesian (G8)."""
 
-    def test_every_text_of_the_window_has_a_translation(self) -> None:
+    def test_G8_every_text_of_the_window_has_a_translation(self) -> None:
         catalog = catalogs.read(PO)
         texts = catalogs.texts()
         self.assertGreater(len(texts), 90)
@@ -137,7 +137,7 @@ class SettingsTests(SynchronousTestCase):
 class ShapeTests(SynchronousTestCase):
     """Signs that are told apart without colour (G2)."""
 
-    def test_each_sign_has_a_form_of_its_own(self) -> None:
+    def test_G2_each_sign_has_a_form_of_its_own(self) -> None:
         forms = []
         for state in State:
             pixels = _alpha(shapes.png(16, 16, (9, 9, 9), shapes.sign(state, 16)))
@@ -285,7 +285,7 @@ class NotifierTests(SynchronousTestCase):
 class ProblemTests(SynchronousTestCase):
     """What the library says, beside the right field (G1)."""
 
-    def test_each_refusal_at_the_door_has_its_field(self) -> None:
+    def test_G1_each_refusal_at_the_door_has_its_field(self) -> None:
         cases: list[tuple[errors.ClientError, bool, str]] = [
             (errors.NoTracker("nobody answers at 127.0.0.1:1"), False, "tracker"),
             (errors.NoManager("none"), False, "tracker"),

@@ -35,7 +35,7 @@ def texts(presenter: Presenter) -> list[str]:
 class DoorTests(SynchronousTestCase):
     """In and out (G1)."""
 
-    def test_what_is_missing_is_said_beside_its_field(self) -> None:
+    def test_G1_what_is_missing_is_said_beside_its_field(self) -> None:
         presenter = House(FakeWorld()).presenter
         self.assertEqual(set(presenter.check(ServersDoor(" ", "", ""))), {"tracker", "user", "password"})
         self.assertEqual(set(presenter.check(PeersDoor("", 70000))), {"name", "port"})
@@ -181,7 +181,7 @@ class UnreadTests(SynchronousTestCase):
         self.house = House(self.world)
         self.presenter = self.house.enter()
 
-    def test_a_line_of_somebody_else_counts(self) -> None:
+    def test_G2_a_line_of_somebody_else_counts(self) -> None:
         self.presenter.select("carol")
         self.presenter.happened(LineAdded(line(1)))
         self.presenter.happened(LineAdded(line(2)))
@@ -196,7 +196,7 @@ class UnreadTests(SynchronousTestCase):
         self.assertEqual(self.presenter.people.unread(), 0)
         self.assertEqual(self.house.notified, [])
 
-    def test_behind_other_windows_it_counts_and_is_shown_outside(self) -> None:
+    def test_G9_behind_other_windows_it_counts_and_is_shown_outside(self) -> None:
         self.presenter.select("bob")
         self.presenter.set_focus(False)
         self.presenter.happened(LineAdded(line(1, text="halo\nAlice")))
@@ -222,7 +222,7 @@ class PeopleTests(SynchronousTestCase):
     def names(self) -> list[str]:
         return [one.name for one in self.presenter.people.rows()]
 
-    def test_who_is_there_comes_first_and_who_wrote_before_all(self) -> None:
+    def test_G2_who_is_there_comes_first_and_who_wrote_before_all(self) -> None:
         self.assertEqual(self.names(), ["Bob", "Dewi", "Carol"])
         self.presenter.happened(LineAdded(line(1, "carol")))
         self.assertEqual(self.names(), ["Carol", "Bob", "Dewi"])
@@ -233,7 +233,7 @@ class PeopleTests(SynchronousTestCase):
         self.presenter.search("")
         self.assertEqual(len(self.names()), 3)
 
-    def test_coming_and_going_is_told_where_it_is_read(self) -> None:
+    def test_G6_coming_and_going_is_told_where_it_is_read(self) -> None:
         self.presenter.select("bob")
         self.presenter.happened(PersonChanged(person("bob", State.OFFLINE)))
         self.presenter.happened(PersonChanged(person("bob", State.OFFLINE, bio="di pantai")))
@@ -245,7 +245,7 @@ class PeopleTests(SynchronousTestCase):
         )
         self.assertEqual(self.presenter.status, "Bob is online")
 
-    def test_somebody_new_is_chosen_when_added(self) -> None:
+    def test_G5_somebody_new_is_chosen_when_added(self) -> None:
         done: list[bool] = []
         self.presenter.add(" eko ", "Mas Eko", lambda: done.append(True), self.fail)
         self.assertEqual((done, self.presenter.selected), ([True], "eko"))
@@ -288,7 +288,7 @@ class TellingTests(SynchronousTestCase):
         self.world = FakeWorld(person("bob"))
         self.presenter = House(self.world).enter()
 
-    def test_a_lost_connection_is_shown_until_it_is_back(self) -> None:
+    def test_G6_a_lost_connection_is_shown_until_it_is_back(self) -> None:
         self.presenter.happened(LinkChanged(False))
         self.assertFalse(self.presenter.link_up)
         self.assertIn("Reconnecting", self.presenter.status)

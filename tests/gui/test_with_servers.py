@@ -110,7 +110,7 @@ class ServersWorldTests(SynchronousTestCase):
         self.run_(self.bob.world.add("alice", ""))
         self.sandbox.advance(1)
 
-    def test_a_line_goes_from_sending_to_delivered_and_is_in_both_histories(self) -> None:
+    def test_G7_a_line_goes_from_sending_to_delivered_and_is_in_both_histories(self) -> None:
         self.befriend()
         line = self.run_(self.alice.world.send("bob", "halo"))
         self.assertIs(line.progress, Progress.SENDING)

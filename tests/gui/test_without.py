@@ -91,7 +91,7 @@ class PeersWorldTests(SynchronousTestCase):
         self.assertEqual([(one.fingerprint, one.plain) for one in people], [(self.bob.fingerprint, False)])
         self.assertEqual(self.beginning.where, f"{ADDRESS}:{PORT}")
 
-    def test_lines_both_ways_and_what_was_read(self) -> None:
+    def test_G7_lines_both_ways_and_what_was_read(self) -> None:
         self.connect()
         key = self.bob.own_id
         line = self.mesh.run(self.world.send(key, "halo"))

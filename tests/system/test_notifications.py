@@ -31,7 +31,7 @@ class NotificationTests(SynchronousTestCase):
     elif shutil.which("dbus-run-session") is None:
         skip = "no dbus-run-session"
 
-    def test_the_desktop_is_asked_to_show_it(self) -> None:
+    def test_G9_the_desktop_is_asked_to_show_it(self) -> None:
         command = ["dbus-run-session", "--", sys.executable, "-m", "tests.system.desktop"]
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, check=False, text=True, timeout=3 * PATIENCE

@@ -84,7 +84,7 @@ class ServerlessTests(WindowTests):
         seen = await window.until(lambda seen: seen["screen"] == "MAIN", f"{name} is in")
         return str(seen["where"])
 
-    async def test_bob_connects_to_alice_and_they_talk(self) -> None:
+    async def test_G1_to_G7_bob_connects_to_alice_and_they_talk(self) -> None:
         alice, bob = self.window("alice"), self.window("bob", "+900+0")
         await self.shot(alice, "start")
         where = await self.enter(alice, "Alice")
@@ -142,6 +142,7 @@ class ServerlessTests(WindowTests):
         await self.enter(bob, "Bob")
         await alice.until(somebody("Bob", "online", "green"), "Bob is back")
         await alice.until(lambda seen: "delivered" in seen["feet"][-1], "what waited was delivered")
+        await bob.until(somebody("Alice", "online", "green"), "Alice at Bob's again")
         await self.done(bob, "click", name="Alice")
         seen = await bob.until(lambda seen: len(seen["said"]) == 3, "the whole history")
         self.assertEqual(seen["said"][:2], ["Aku dari Bob", "Halo Bob, aku Alice 👋"])
@@ -163,7 +164,7 @@ class WithServersTests(WindowTests):
         await self.done(window, "press", button="register_button")
         await window.until(lambda seen: seen["screen"] == "MAIN", f"{user} is in")
 
-    async def test_two_users_talk_by_the_servers(self) -> None:
+    async def test_G1_to_G7_two_users_talk_by_the_servers(self) -> None:
         suite = Suite(self.folder / "suite")
         self.addCleanup(suite.end)
         await suite.start()
@@ -216,6 +217,7 @@ class WithServersTests(WindowTests):
         await self.done(bob, "fill", password="rahasia")
         await self.done(bob, "press", button="log_in_button")
         await alice.until(somebody("bob", "online", "green"), "bob is back")
+        await bob.until(somebody("alice", "online", "green"), "alice at bob's again")
         await self.done(bob, "click", name="alice")
         seen = await bob.until(lambda seen: len(seen["said"]) == 3, "the history and what was stored")
         self.assertEqual(seen["said"][-1], "kalau kamu kembali")

@@ -107,7 +107,6 @@ class Driver:
         assert side is not None
         names = [one.name for one in self._window.presenter.people.rows()]
         side.people.show(names.index(name))
-        side.people.show(0 if names.index(name) < 8 else names.index(name))
         y = names.index(name) * self._window.look.px(ROW) + 20 - side.people.offset
         side.people.canvas.event_generate("<Button-1>", x=100, y=y)
 
