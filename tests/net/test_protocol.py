@@ -336,15 +336,25 @@ class TimeTests(LinkTestCase):
 
     def test_the_quiet_are_pinged_and_the_silent_cut(self) -> None:
         self.ticks(1)
-        self.assertEqual(self.line.frames(), [])
-        self.ticks(1)
         self.assertEqual(self.line.frames(), [PING])
         self.ticks(1)
         self.assertEqual((self.link.close_reason, self.line.aborted), (CloseReason.SILENT, True))
 
+    def test_one_that_need_not_answer_is_pinged_when_it_is_quiet(self) -> None:
+        self.link.must_answer = False
+        self.ticks(1)
+        self.assertEqual(self.line.frames(), [])
+        self.ticks(2)
+        self.assertEqual(self.line.frames(), [PING] * 2)
+        self.hear(b'{"type":"ping"}\n')  # whoever says it answers it
+        self.ticks(1)
+        self.assertTrue(self.link.is_open)
+        self.ticks(1)
+        self.assertEqual(self.link.close_reason, CloseReason.SILENT)
+
     def test_whoever_answers_stays(self) -> None:
         for _ in range(10):
-            self.ticks(2)
+            self.ticks(1)
             self.answering()
         self.assertTrue(self.link.is_open)
         self.assertEqual(self.line.frames(), [PING] * 10)

@@ -47,9 +47,11 @@ class Line(Protocol):
     Attributes:
         heard: every frame that came and was not taken yet.
         ended: whether the connection is gone.
+        answers: whether it answers pings, as a client with acknowledgement does.
     """
 
     transport: End
+    answers = False
 
     def __init__(self, house: House, delimiter: bytes = LF) -> None:
         self.heard: list[dict[str, Any]] = []
@@ -59,7 +61,10 @@ class Line(Protocol):
         self._framer = Framer(16 * 1024 * 1024, delimiter)
 
     def dataReceived(self, data: bytes) -> None:
-        self.heard += [json.loads(frame) for frame in self._framer.feed(data)]
+        heard = [json.loads(frame) for frame in self._framer.feed(data)]
+        self.heard += heard
+        if self.answers and {"type": "ping"} in heard:
+            self.transport.write(b'{"type":"pong"}' + self._delimiter)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.ended = True
@@ -206,6 +211,7 @@ class House:
     ) -> Line:
         """A user with an open session; its welcome is still to be taken."""
         line = self.dial(relay.identity.place.host, delimiter=delimiter)
+        line.answers = ack
         hello = {"username": username, "message": "hello!", "resource": resource, "ack": ack}
         line.say({**hello, "token": self.token(relay, username, resource, number)})
         return line

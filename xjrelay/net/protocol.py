@@ -79,6 +79,7 @@ class Link(Protocol):
             answered one.
         quick: a method of a subclass that has a fast lane: takes frames and returns how many of
             them, from the first, it is done with.
+        patience: looks at the link that its silence may last, after each of which it is pinged.
         heartbeat: whether a ping goes at every interval, not only after a quiet one.
         metered: whether what is heard is held to a rate, until :meth:`unmetered`. True for
             everybody who dials a server and hasn't proved to be a component.
@@ -90,6 +91,7 @@ class Link(Protocol):
 
     label: ClassVar[str] = "link"
     must_answer: bool = True
+    patience: ClassVar[int] = 1
     heartbeat: ClassVar[bool] = False
     metered: ClassVar[bool] = False
     transport: IStream
@@ -139,8 +141,9 @@ class Link(Protocol):
         return getattr(self, _HANDLERS[kind])(parse(kind, value))
 
     def on_ping(self, ping: Stanza) -> None:
-        """Answer a ping."""
+        """Answer a ping; whoever knows what it is answers ours, too."""
         assert isinstance(ping, Ping)
+        self._answers_pings = True
         if ping.about:
             self.send(Pong(ping.id, __version__, int(self.context.clock.seconds() * 1000)))
         else:
@@ -307,17 +310,18 @@ class Link(Protocol):
         """Every ``interval``: ping the quiet, close the silent, the idle and the unfinished."""
         self._tick_call = self.context.clock.callLater(self.interval, self._tick)
         reads = not self._busy and self._slowed is None  # else silence is of our own making
+        answers = self.must_answer or self._answers_pings
         self._quiet += 1
         waits_for_more = self._framer.pending and reads
         self._unfinished = self._unfinished + 1 if waits_for_more else 0
         if self._unfinished > 2:
             self.close(CloseReason.UNFINISHED)
-        elif self._quiet > 2 and (self.must_answer or self._answers_pings) and reads:
+        elif self._quiet > self.patience and answers and reads:
             self.abort(CloseReason.SILENT)
         elif self._quiet * self.interval > self.context.limits.idle_timeout and reads:
             self.context.counters.limited["idle-timeout"] += 1
             self.close(CloseReason.IDLE)
-        elif self._quiet > 1 or self.heartbeat:
+        elif self._quiet > 1 or answers or self.heartbeat:
             self.ping()
 
     def _cancel_timers(self) -> None:

@@ -99,6 +99,7 @@ class PeerLink(Link):
 
     label = "peer"
     heartbeat = True
+    patience = 2
     metered = True
     phase: Any
 

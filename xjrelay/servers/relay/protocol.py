@@ -147,6 +147,7 @@ class RelayProtocol(AdmittingLink):
 
     def _become(self, session: UserSession) -> None:
         self.role = session
+        self.must_answer = session.owed is not None
         self.phase = Phase.RELAY_USER
         self.established()
 
