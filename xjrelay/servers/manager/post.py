@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The mailbox: what relays want stored, and what is handed out (protocol, section 8).
 
-What comes in one turn of the reactor is one operation of the store, which gathers operations into
-transactions; a relay hears ``stored`` after the disk's sync. A mailbox is handed out in windows, the
-next when half of one has been taken, so that memory and links hold little of it. Who may store, and
-when a mailbox is handed out, is decided in :mod:`sessions`.
+Messages are stored a batch at a time; what comes meanwhile is the next batch, so that one which fails
+has nothing behind it that could overtake. A relay hears ``stored`` after the disk's sync. A mailbox is
+handed out in windows, the next when half of one has been taken, so that memory and links hold little of
+it, and not before what had come for it is stored. Who may store, and when a mailbox is handed out, is
+decided in :mod:`sessions`.
 """
 
 from __future__ import annotations
@@ -32,9 +33,6 @@ _log = Logger()
 
 MAX_LETTERS = 20_000
 """Messages that may wait for the disk; the next is answered 503."""
-
-MAX_BATCH = 2_000
-"""Messages in one operation of the store."""
 
 WINDOW = 100
 """Messages handed out at a time; the next come when half have been taken."""
@@ -99,6 +97,9 @@ class Post:
         self._days = days
         self._spawn = spawn
         self._incoming: list[_Incoming] = []
+        self._storing = False
+        self._batches = 0  # how many have been stored, or refused
+        self._readers: list[tuple[int, Stay, Seat]] = []  # each waits for so many batches
         self._waiting = 0
         self._taken: list[tuple[str, int]] = []
         self._calls: set[IDelayedCall] = set()
@@ -144,9 +145,7 @@ class Post:
             return
         self._waiting += 1
         self._incoming.append(one)
-        if len(self._incoming) >= MAX_BATCH:
-            self.submit()
-        elif self._submitting is None:
+        if self._submitting is None:
             self._submitting = self._context.clock.callLater(0, self.submit)
 
     def submit(self) -> None:
@@ -154,12 +153,37 @@ class Post:
         if self._submitting is not None and self._submitting.active():
             self._submitting.cancel()
         self._submitting = None
-        incoming, self._incoming = self._incoming, []
-        if incoming:
-            self._spawn("storing messages", self._keep(incoming))
+        if self._incoming and not self._storing:
+            self._storing = True
+            self._spawn("storing messages", self._keep_all())
         taken, self._taken = self._taken, []
         if taken:
             self._spawn("removing mail", self._remove(taken))
+
+    async def _keep_all(self) -> None:
+        """What has come, and what comes while it is stored."""
+        try:
+            while self._incoming:
+                incoming, self._incoming = self._incoming, []
+                if welcome := self._still_welcome(incoming):
+                    await self._keep(welcome)
+                self._waiting -= len(incoming)
+                self._batches += 1
+                self._read_what_waited()
+        finally:
+            self._storing = False
+
+    def _still_welcome(self, incoming: list[_Incoming]) -> list[_Incoming]:
+        """Without those behind one that could not be stored: they passed before that was known."""
+        if not any(one.seat.gate for one in incoming):
+            return incoming
+        welcome: list[_Incoming] = []
+        refused: list[_Incoming] = []
+        for one in incoming:
+            passes = one.seat.gate.passes(one.letter.sender, one.letter.recipient, again=False)
+            (welcome if passes else refused).append(one)
+        self._tell(refused, [_NOT_NOW] * len(refused))
+        return welcome
 
     async def _keep(self, incoming: list[_Incoming]) -> None:
         now = int(self._context.clock.seconds() * 1000)
@@ -170,7 +194,6 @@ class Post:
         except StoreError as error:
             _log.error("{count} messages could not be stored: {why}", count=len(incoming), why=error)
             outcomes = [_NOT_NOW] * len(incoming)
-        self._waiting -= len(incoming)
         self._tell(incoming, outcomes)
 
     def _tell(self, incoming: list[_Incoming], outcomes: list[_Outcome]) -> None:
@@ -198,7 +221,16 @@ class Post:
             return
         stay.is_reading = True
         self.submit()  # the store does first what it was asked first
-        self._spawn(f"handing out mail at {stay.relay}", self._read(stay, seat))
+        batches = self._batches + self._storing + bool(self._incoming)
+        self._readers.append((batches, stay, seat))
+        self._read_what_waited()
+
+    def _read_what_waited(self) -> None:
+        """The mailboxes for which everything that had come is stored."""
+        while self._readers and self._readers[0][0] <= self._batches:
+            _, stay, seat = self._readers.pop(0)
+            if not self._stopped:
+                self._spawn(f"handing out mail at {stay.relay}", self._read(stay, seat))
 
     async def _read(self, stay: Stay, seat: Seat) -> None:
         try:
