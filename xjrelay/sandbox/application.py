@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -53,6 +53,8 @@ class Application:
         self._outbox: Path | None = folder / f"{name}.0" if folder else None
         self._file = 0
         self._registered = False
+        self._clients: list[Client] = []
+        self._connecting: list[Deferred[Client]] = []
         self._life: Life | None = None
         self._pause: Deferred[None] | None = None
 
@@ -75,19 +77,23 @@ class Application:
         connecting = self._sandbox.connect(
             self.name, machine=self.machine, register=register, outbox=outbox
         )
+        self._connecting.append(connecting)
         connecting.addCallbacks(lambda client: self._online(life, client), lambda f: self._not_yet(life, f))
         connecting.addErrback(lambda failure: _log.failure("an application broke", failure))
 
     def _online(self, life: Life, client: Client) -> None:
         self._registered = True
+        self._clients.append(client)
         if self._life is life:
             self.client = client
             reading = Deferred.fromCoroutine(self._read(life, client))
             reading.addErrback(lambda failure: _log.failure("an application broke", failure))
 
     def _not_yet(self, life: Life, failure: Failure) -> None:
-        error = failure.trap(ClientError)
-        if getattr(failure.value, "code", None) == 409 and error:  # the answer to the registration was lost
+        if failure.check(CancelledError):
+            return
+        failure.trap(ClientError)
+        if getattr(failure.value, "code", None) == 409:  # the answer to the registration was lost
             self._registered = True
         self._sandbox.clock.callLater(TRY_AGAIN, self._connect, life)
 
@@ -123,6 +129,15 @@ class Application:
             self._outbox = self._folder / f"{self.name}.{self._file}"
             if old.exists():  # the dead process's lock can't be had here, where it is our own
                 shutil.copyfile(old, self._outbox)
+
+    def bury(self) -> None:
+        """The run is over: end whatever a dead process left undone, lest that be done when its memory is
+        freed, in the middle of another run."""
+        self._life = None
+        for connecting in self._connecting:
+            connecting.cancel()
+        for client in self._clients:
+            client.close().addErrback(lambda failure: failure.trap(ClientError, CancelledError))
 
     def _end(self) -> None:
         self._life = None

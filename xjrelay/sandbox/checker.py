@@ -18,17 +18,15 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 from xjrelay.sandbox import every
 from xjrelay.sandbox.application import Application
 from xjrelay.sandbox.book import Book, Verdict
 from xjrelay.sandbox.suite import Sandbox
+from xjrelay.sandbox.watching import bury, errors
 from xjrelay.security.scram import MIN_ROUNDS
 from xjrelay.servers.manager.state import Policy
 from xjrelay.servers.relay.switch import RelaySettings
@@ -203,28 +201,9 @@ def check(seed: int, seconds: float = SECONDS) -> Verdict:
         trouble.make_trouble(seconds)
         trouble.mend()
         verdict = trouble.book.verdict()
-    verdict.errors = logged
+        verdict.errors = list(logged)
+        bury(trouble.sandbox, trouble.applications)
     return verdict
-
-
-@contextmanager
-def errors() -> Iterator[list[str]]:
-    """What is logged as an error meanwhile, one text each."""
-    found: list[str] = []
-
-    def observe(event: LogEvent) -> None:
-        level = event.get("log_level")
-        if level is not None and level >= LogLevel.error:
-            failure = event.get("log_failure")
-            what = failure.getTraceback() if failure is not None else ""
-            found.append(f"{event.get('log_format')} {what}")
-
-    observer: Any = observe  # a function is an observer, says Twisted; mypy doesn't know
-    globalLogPublisher.addObserver(observer)
-    try:
-        yield found
-    finally:
-        globalLogPublisher.removeObserver(observer)
 
 
 def main(arguments: list[str]) -> int:
@@ -259,9 +238,7 @@ def _try_seeds(seeds: Sequence[int], seconds: float, talk: bool) -> int:
 def _try_every(stride: int) -> int:
     began, bad, count = time.monotonic(), 0, 0
     for case in every.cases(stride):
-        with errors() as logged:
-            verdict = every.run(case)
-        verdict.errors = logged
+        verdict = every.run(case)
         count += 1
         bad += not verdict.kept
         if not verdict.kept:

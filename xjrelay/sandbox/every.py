@@ -16,6 +16,7 @@ from typing import NamedTuple
 from xjrelay.sandbox.application import Application
 from xjrelay.sandbox.book import Book, Verdict
 from xjrelay.sandbox.suite import Sandbox
+from xjrelay.sandbox.watching import bury, errors
 from xjrelay.security.scram import MIN_ROUNDS
 from xjrelay.servers.manager.state import Policy
 from xjrelay.servers.relay.switch import RelaySettings
@@ -177,6 +178,7 @@ def events(scene_name: str) -> int:
     while not scene.settled() or len(scene.book.outcomes) < 3:
         scene.sandbox.step()
         count += 1
+    bury(scene.sandbox, scene.users.values())
     return count
 
 
@@ -194,9 +196,13 @@ def cases(stride: int = 1) -> Iterator[Case]:
 
 def run(case: Case, folder: Path | None = None) -> Verdict:
     """One case."""
-    scene = Scene(case.scene, folder)
-    scene.begin()
-    for _ in range(case.event):
-        scene.sandbox.step()
-    FAULTS[case.fault](scene)
-    return scene.end()
+    with errors() as logged:
+        scene = Scene(case.scene, folder)
+        scene.begin()
+        for _ in range(case.event):
+            scene.sandbox.step()
+        FAULTS[case.fault](scene)
+        verdict = scene.end()
+        verdict.errors = list(logged)
+        bury(scene.sandbox, scene.users.values())
+    return verdict
