@@ -56,7 +56,7 @@ class ChatTests(TestCase):
         self.assertEqual(await within(fajar.ended), 0)
         await esa.says("* fajar is offline")
         esa.enter("masih di sana?")
-        await esa.says("! not delivered: there is no user fajar, or it is not online")
+        await esa.says("you to Pak Fajar: masih di sana?  [stored]")
         esa.type("\x04")  # Ctrl-D
         self.assertEqual(await within(esa.ended), 0)
         self.assertNotIn("Traceback", esa.raw + fajar.raw)
