@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.servers.relay_house import House, Line, house_with, message
 from xjrelay.net.context import Limits
 from xjrelay.servers.relay.service import Relay
+from xjrelay.servers.relay.sessions import Origin, UserSession
 from xjrelay.servers.relay.switch import RelaySettings
 
 ONE, TWO = "10.0.1.1", "10.0.1.2"
@@ -145,6 +147,97 @@ class ReceiptTests(Delivery):
         fajar.say(ack(2))
         self.assertEqual(outcomes(phone), [receipt("Esa/phone", "delivered", "1")])
         self.assertEqual(outcomes(desk), [receipt("Esa/desk", "delivered", "2")])
+
+
+class OrderTests(Delivery):
+    """Nothing overtakes on the way between two relays."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.esa, _ = self.acked(self.two, "Esa")
+        self.mesh = self.two.switch.way_to("relay1")
+        assert self.mesh is not None
+
+    def cross(self, message_id: str, **more: Any) -> None:
+        """A message of Esa's that was under way before her relay knew better."""
+        origin = Origin(self.esa_session(), "Esa", "Fajar", message_id)
+        frame = json.dumps({**message("Fajar", message_id, id=message_id, **more), "from": "Esa"}).encode()
+        assert self.mesh is not None
+        self.mesh.forward(frame, origin)
+        self.house.settle()
+
+    def esa_session(self) -> UserSession:
+        found = self.two.switch.table.find_local("Esa")
+        assert found is not None and found.handle is not None
+        return found.handle
+
+    def test_what_follows_a_refused_message_over_a_link_goes_back_until_begun_again(self) -> None:
+        self.cross("1")  # nobody is there
+        self.assertEqual([frame["code"] for frame in outcomes(self.esa)], [404])
+        fajar, _ = self.acked(self.one, "Fajar")
+        self.cross("2")
+        self.assertEqual((bodies(fajar), outcomes(self.esa)), ([], [receipt("Esa", "failed", "2", code=503)]))
+        self.cross("1", again=True)
+        self.cross("2")
+        self.assertEqual(bodies(fajar), ["1", "2"])
+
+    def test_a_sender_that_begins_a_new_session_begins_anew(self) -> None:
+        self.cross("1")
+        fajar, _ = self.acked(self.one, "Fajar")
+        self.esa.leave()
+        self.house.wait(61)
+        self.esa, _ = self.acked(self.two, "Esa")
+        self.cross("2")
+        self.assertEqual(bodies(fajar), ["2"])
+
+    def test_what_follows_a_message_that_is_handed_over_goes_back(self) -> None:
+        self.acked(self.one, "Fajar")
+        self.esa.say(message("Fajar", "1", id="1"))
+        self.house.network.partition("10.0.0.2", ONE)  # the manager's answer will take its time
+        again, _ = self.acked_without_manager("Fajar")
+        self.cross("2")
+        self.assertEqual(outcomes(self.esa), [receipt("Esa", "failed", "2", code=503)])
+        self.house.network.heal()
+        self.house.settle()
+        self.assertEqual(bodies(again), ["1"])
+
+    def acked_without_manager(self, username: str) -> tuple[Line, str]:
+        """A new session, its opening unanswered."""
+        line = self.house.user(self.one, username, ack=True)
+        [welcome] = line.take()
+        return line, welcome["resume_key"]
+
+    def test_a_session_hears_nothing_but_the_welcome_before_the_manager_answered(self) -> None:
+        self.house.network.partition("10.0.0.2", ONE)
+        fajar, _ = self.acked_without_manager("Fajar")
+        self.esa.say(message("Fajar", "1", id="1"), message("Fajar", "2"))
+        self.assertEqual((bodies(fajar), outcomes(self.esa)), ([], []))
+        self.house.network.heal()
+        self.house.settle()
+        self.assertEqual(bodies(fajar), ["1", "2"])
+
+    def test_with_the_manager_away_a_hello_gets_503_and_a_resume_does_not(self) -> None:
+        fajar, key = self.acked(self.one, "Fajar")
+        self.house.kill("10.0.0.2")
+        self.house.settle()
+        self.esa.say(message("Fajar", "1", id="1"), message("Nobody", "2", id="2"))
+        self.assertEqual(outcomes(self.esa), [receipt("Esa", "failed", "2", code=503)])
+        fajar.vanish()
+        again = self.resume(ONE, "Fajar", key, 0)
+        self.assertEqual(bodies(again), ["1"])
+        refused = self.house.user(self.one, "Gita", ack=True)
+        self.assertEqual([frame["code"] for frame in refused.take()], [503])
+
+    def test_messages_to_one_device_are_not_for_the_other(self) -> None:
+        phone, _ = self.acked(self.one, "Fajar", "phone")
+        phone.vanish()
+        self.house.wait(61)
+        self.esa.say(message("Fajar/phone", "1", id="1"), message("Fajar", "2", id="2"))
+        self.assertEqual(outcomes(self.esa), [receipt("Esa", "stored", "1", "2")])
+        desk = self.house.user(self.one, "Fajar", "desk", ack=True)
+        self.assertEqual([frame["body"] for frame in desk.take()[1:]], ["2"])
+        phone = self.house.user(self.two, "Fajar", "phone", ack=True)
+        self.assertEqual([frame["body"] for frame in phone.take()[1:]], ["1", "2"])
 
 
 class LongIdTests(Delivery):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a run of the checker is watched by: the errors it logs; and how it ends without disturbing the next."""
+"""The errors that a run of the checker logs, and how it ends without disturbing the next."""
 
 from __future__ import annotations
 

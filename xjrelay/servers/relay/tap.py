@@ -65,6 +65,7 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
     program = Program("relay", options)
     folder, secret, security = data_folder("relay", options), cluster_secret(options), LinkSecurity(options)
     service = build(options, reactor, folder, secret, security, serving)
+    service.setName("relay")
     service.setServiceParent(program)
     counters = service.relay.context.counters
     program.parts.append(Part("relay", counters, lambda: service.is_ready, service.gauges()))
@@ -79,6 +80,13 @@ def makeService(options: Any) -> Program:
 
     notify = Notify.of_process(reactor)
     serving = notify.after(ANNOUNCE)
-    return starting(
-        "relay", lambda: notify.about(hanging_up(make_service(options, reactor, serving), reactor))
-    )
+    return starting("relay", lambda: notify.about(hanging_up(_alone(options, reactor, serving), reactor)))
+
+
+def _alone(options: Any, reactor: Any, serving: Serving) -> Program:
+    """A relay that is a process of its own: drained, it stops."""
+    program = make_service(options, reactor, serving)
+    service = program.getServiceNamed("relay")
+    assert isinstance(service, RelayService)
+    service.relay.on_drained = reactor.stop
+    return program
