@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import txaio.aio
 import txaio.tx
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -594,8 +594,3 @@ class FakeRelay(FakeServer):
                 "body": body,
             }
         )
-
-
-def immediately(value: T) -> Deferred[T]:
-    """A Deferred that has fired."""
-    return succeed(value)
