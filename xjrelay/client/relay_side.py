@@ -33,6 +33,9 @@ from xjrelay.client.sending import Sending
 from xjrelay.client.stream import Stream
 from xjrelay.client.target import Place, way_in
 
+_ENDS = (409, 503)
+"""Codes with which a relay ends a session that we open again: replaced by a newer one of ours, or it stops."""
+
 _COUNTED = (MessageHeard, ErrorHeard, ReceiptHeard, Strange)
 
 ACK_EVERY = 100
@@ -323,6 +326,8 @@ class RelaySide:
         now = self._network.seconds()
         if answer.id is None and answer.code == 413:
             self._sending.outbox.too_large(now)
+        elif answer.id is None and answer.code in _ENDS:
+            self._network.log("the relay ends the session: {why}", why=answer.msg)
         elif answer.id is None or not self._sending.outbox.refused(answer.id, answer.code, now):
             self._stream.put(Notice("relay", answer.code, answer.msg))
         self._sending.pump()

@@ -23,6 +23,7 @@ from xjrelay.net.tracker import DEFAULT_LEASE, Trackers
 from xjrelay.servers.listening import Listening, Place, advertised
 from xjrelay.servers.manager.protocol import ManagerFactory
 from xjrelay.servers.manager.rotation import Rotation
+from xjrelay.servers.manager.relays import Relays
 from xjrelay.servers.manager.state import Manager
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.stanzas import ComponentHello
@@ -115,6 +116,11 @@ class ManagerService(MultiService):
         )
         self._is_alone = not trackers
         self._balancing: IDelayedCall | None = None
+
+    @property
+    def relays(self) -> Relays:
+        """The relays that are here, to be drained for instance."""
+        return self._manager.relays
 
     @property
     def is_ready(self) -> bool:

@@ -151,6 +151,15 @@ class Peers:
         for relay in before - self._gone:
             self._mesh.restore(relay)
 
+    def refuse_gone(self, relay: str) -> None:
+        """Nothing, unless the manager has given that relay up.
+
+        Raises:
+            RemoteError: 503 and close, it has.
+        """
+        if relay in self._gone:
+            raise RemoteError(Code.NOT_NOW, "the manager has given this relay up", CloseReason.CONFLICT)
+
     @property
     def others(self) -> list[tuple[str, Address]]:
         """Name and place of each relay there is a link with."""
@@ -195,8 +204,7 @@ class Peers:
         self._verifier.relay(token, end.relay)
         if end.relay == self._identity.name:
             raise RemoteError(Code.CONFLICT, "this is that relay", CloseReason.CONFLICT)
-        if end.relay in self._gone:
-            raise RemoteError(Code.NOT_NOW, "the manager has given this relay up", CloseReason.CONFLICT)
+        self.refuse_gone(end.relay)
         if not self._mesh.up(end.relay, end, end.dialled, end.place):
             raise RemoteError(Code.CONFLICT, "too many links", CloseReason.DUPLICATE)
 

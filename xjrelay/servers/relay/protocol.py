@@ -163,6 +163,7 @@ class RelayProtocol(AdmittingLink):
         if stanza.type != "relay" or not stanza.relay_username:
             raise RemoteError(Code.BAD_REQUEST, "a relay takes users and named relays", CloseReason.PROTOCOL)
         self._door.identity.require_name()
+        self._door.peers.refuse_gone(stanza.relay_username)  # before it proves itself, so that it backs off
         place = self.context.dialling.way_in(stanza.ip_local, stanza.port, stanza.endpoints)
         self._mesh_end = MeshEnd(self, self._door.peers, stanza.relay_username, dialled=False, place=place)
         self.phase = Phase.MESH_PROOF

@@ -160,6 +160,7 @@ class Upstream:
         self._tell = welcomed
         self._dialler: Dialler[ManagerLink] | None = None
         self._link: ManagerLink | None = None
+        self._places: Sequence[Address] = ()
         self._asked: dict[str, Deferred[WhoAnswer]] = {}
         self._questions = 0
         self.post = Post(context, switch)
@@ -179,6 +180,7 @@ class Upstream:
         Where several places are named (one of them by a tracker that is behind), they are tried in
         turn for as long as none welcomes us.
         """
+        before, self._places = self._places, places
         if self.linked or not places:
             return
         if self._dialler is None:
@@ -187,6 +189,9 @@ class Upstream:
             self._dialler.start()
             return
         known = self._dialler.address
+        if known in places and known not in before:  # it is back: it need not wait for our next try
+            self._dialler.again()
+            return
         place = places[(places.index(known) + 1) % len(places)] if known in places else places[0]
         if place != known:
             self._dialler.address = place
