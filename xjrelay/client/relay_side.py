@@ -34,7 +34,7 @@ from xjrelay.client.stream import Stream
 from xjrelay.client.target import Place, way_in
 
 _ENDS = (409, 503)
-"""Codes with which a relay ends a session that we open again: replaced by a newer one of ours, or it stops."""
+"""Codes with which a relay ends a session that we open again: a newer one of ours is open, or it stops."""
 
 _COUNTED = (MessageHeard, ErrorHeard, ReceiptHeard, Strange)
 

@@ -22,8 +22,8 @@ from xjrelay import __version__
 from xjrelay.net.tracker import DEFAULT_LEASE, Trackers
 from xjrelay.servers.listening import Listening, Place, advertised
 from xjrelay.servers.manager.protocol import ManagerFactory
-from xjrelay.servers.manager.rotation import Rotation
 from xjrelay.servers.manager.relays import Relays
+from xjrelay.servers.manager.rotation import Rotation
 from xjrelay.servers.manager.state import Manager
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.stanzas import ComponentHello
