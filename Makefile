@@ -2,9 +2,10 @@
 # What a person types. `make run` serves, `make test` runs every check; both make .venv first.
 
 PLUGINS := xjtracker xjmanager xjrelay xjnode xjpeer
-# The tests each runner gets; a slow one can be left out of a runner from here.
+# The tests each runner gets. Both run all there are (`make pytest PYTEST_TESTS=tests`); those of real
+# processes take minutes, so that `make test` runs them once.
 TRIAL_TESTS ?= tests
-PYTEST_TESTS ?= tests
+PYTEST_TESTS ?= tests --ignore=tests/system
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -21,7 +22,9 @@ venv: .venv/.installed
 run: venv
 	$(BIN)/twistd --nodaemon --pidfile= xjnode
 
-test: lint types trial pytest fuzz dist
+# What needs the machine for itself goes first, the rest two at a time.
+test: lint trial pytest
+	$(MAKE) --no-print-directory -j2 types fuzz dist
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
