@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -90,7 +91,7 @@ class Application:
             reading.addErrback(lambda failure: _log.failure("an application broke", failure))
 
     def _not_yet(self, life: Life, failure: Failure) -> None:
-        if failure.check(CancelledError):
+        if failure.check(CancelledError, ConnectingCancelledError):
             return
         failure.trap(ClientError)
         if getattr(failure.value, "code", None) == 409:  # the answer to the registration was lost

@@ -264,14 +264,15 @@ class Connector:
         Raises:
             NotConnectingError: there is nothing to give up.
         """
-        if self._pending is None or not self._pending.active():
+        if self._pending is None:
             raise NotConnectingError
-        self._pending.cancel()
+        if self._pending.active():  # else its machine was killed meanwhile
+            self._pending.cancel()
         self._fail(ConnectionLost())
 
     def disconnect(self) -> None:
         """Give up, or close."""
-        if self._pending is not None and self._pending.active():
+        if self._pending is not None:
             self.stopConnecting()
         elif self._end is not None:
             self._end.loseConnection()
