@@ -52,8 +52,10 @@ class SuiteTests(SynchronousTestCase):
         return [self.sandbox.run(receipt) for _, _, receipt in sent]
 
     def assertAllDelivered(self, word: str) -> None:
+        """Everybody hears everybody once; of who is just between two relays it may be stored first."""
         receipts = self.everybody_writes_to_everybody(word)
-        self.assertEqual({receipt.status for receipt in receipts}, {"delivered"}, word)
+        self.assertLessEqual({receipt.status for receipt in receipts}, {"delivered", "stored"}, word)
+        self.sandbox.advance(10)
         for user, reader in zip(self.users, self.readers, strict=True):
             wanted = Counter(f"{word} {other.username}" for other in self.users if other is not user)
             self.assertEqual(Counter(body for body in reader.bodies if body.startswith(word)), wanted)
