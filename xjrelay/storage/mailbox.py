@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The mailbox in SQLite; see :class:`xjrelay.storage.interfaces.MailboxStore`.
 
-A batch of letters is one operation of the writer: a query a recipient, then one ``executemany``,
+A batch of letters is one operation of the writer: a query for its recipients, then one ``executemany``,
 so that a letter costs a few microseconds and the disk's sync is shared by all. Reading goes
 through the writer too, because it must see what was stored before it. This module must
 not decide who may store, or when: the manager does.
@@ -15,6 +15,9 @@ from twisted.internet.defer import Deferred
 
 from xjrelay.storage.interfaces import Kept, Letter, Mail
 from xjrelay.storage.pool import Cursor, Database
+
+MAX_NAMES = 500
+"""Recipients in one query."""
 
 MAX_EXPIRED = 1000
 """Rows that one step of :meth:`SqliteMailbox.expire` looks at, so that letters don't wait for it."""
@@ -68,13 +71,15 @@ class SqliteMailbox:
 
 def _store(cursor: Cursor, letters: Sequence[Letter], now: int, most: int) -> list[Kept]:
     outcomes = [Kept.STORED] * len(letters)
-    for recipient, places in _by_recipient(letters).items():
-        room = _room(cursor, recipient, most)
-        if room is None:
+    groups = _by_recipient(letters)
+    counts = _counts(cursor, list(groups))
+    for recipient, places in groups.items():
+        count = counts.get(recipient)
+        if count is None:
             for place in places:
                 outcomes[place] = Kept.UNKNOWN
-        elif room < len(places):
-            _fill(cursor, letters, places, room, outcomes)
+        elif count + len(places) > most:
+            _fill(cursor, letters, places, max(0, most - count), outcomes)
     cursor.executemany(
         "INSERT OR IGNORE INTO mailbox (recipient, resource, sender, id, stored_at, frame)"
         " VALUES (?, ?, ?, ?, ?, ?)",
@@ -94,14 +99,18 @@ def _by_recipient(letters: Sequence[Letter]) -> dict[str, list[int]]:
     return found
 
 
-def _room(cursor: Cursor, recipient: str, most: int) -> int | None:
-    """How many more a mailbox holds; None where there is no such account."""
-    cursor.execute(
-        "SELECT (SELECT count(*) FROM mailbox WHERE recipient = key) FROM accounts WHERE key = ?",
-        (recipient,),
-    )
-    row = cursor.fetchone()
-    return None if row is None else max(0, most - int(row[0]))
+def _counts(cursor: Cursor, recipients: Sequence[str]) -> dict[str, int]:
+    """How many messages each mailbox holds; one of an account that isn't there is left out."""
+    counts: dict[str, int] = {}
+    for first in range(0, len(recipients), MAX_NAMES):
+        names = recipients[first : first + MAX_NAMES]
+        cursor.execute(
+            "SELECT key, (SELECT count(*) FROM mailbox WHERE recipient = key) FROM accounts"
+            f" WHERE key IN ({','.join('?' * len(names))})",
+            names,
+        )
+        counts.update(cursor.fetchall())
+    return counts
 
 
 def _fill(

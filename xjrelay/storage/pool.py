@@ -30,6 +30,9 @@ MAX_QUEUE = 10_000
 MAX_BATCH = 500
 """Operations in one transaction: the bound of how long one holds the file."""
 
+WRITER_CACHE_KB = 32 * 1024
+"""Pages the writer keeps: a batch for many mailboxes touches a page of each, and reads none of them again."""
+
 BUSY_TIMEOUT_MS = 5_000
 """How long a statement waits for another process that holds the file."""
 
@@ -253,6 +256,7 @@ def _open_writer(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits at a power cut
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KB}")
 
 
 def _open_reader(connection: sqlite3.Connection) -> None:
