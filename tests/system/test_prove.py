@@ -19,6 +19,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SkipTest, TestCase
 
+from tests.system.programs import Suite, until
+
 PATIENCE = 150.0
 """Seconds: a proof ends by itself, this is for one that doesn't."""
 
@@ -79,6 +81,31 @@ class ProveTests(TestCase):
         result = await self.prove(*load, "--rounds", "1", "--partition", "4", "--namespaces")
         self.assert_kept(result)
         self.assertGreater(result["delivery"]["most"], 3.0)
+
+    async def test_a_deployment_that_is_there(self) -> None:
+        """Its accounts are made the first time and used the second; what is killed is the caller's word."""
+        folder = Path(self.mktemp())
+        folder.mkdir(parents=True)
+        suite = Suite(folder, relays=1)
+        self.addCleanup(suite.end)
+        await suite.start()
+        (relay,) = suite.relays
+        assert relay.transport is not None
+        xj = str(Path(sys.executable).with_name("xj"))
+        where = ("--tracker", suite.tracker.address, "--prefix", "probe")
+        load = ("--users", "3", "--rate", "40", "--seconds", "0.3", "--rounds", "1")
+        environment = {**os.environ, "XJ_PASSWORD": "rahasia"}
+        for blow, told in ((f"kill -9 {relay.transport.pid}", ""), ("exit 3", " (exit status 3)")):
+            command = ["prove", "--json", *where, *load, "--kill", blow]
+            running = getProcessOutputAndValue(xj, command, env=environment)
+            if not told:
+                await until(lambda: not relay.running, "the relay is killed")
+                await relay.start()
+            out, err, status = await running
+            self.assertEqual((status, err), (0, b""))
+            result = json.loads(out)
+            self.assert_kept(result)
+            self.assertEqual(result["blows"], {blow + told: 1})
 
     async def test_wrong_usage(self) -> None:
         xj = str(Path(sys.executable).with_name("xj"))

@@ -117,6 +117,7 @@ async def _prepare(call: Call, rng: random.Random, stack: AsyncExitStack) -> Pro
         url=call.url() if suite is None else suite.url,
         prefix=args.prefix or f"prove-{secrets.token_hex(4)}-",
         password=_password(call),
+        authority=call.authority(),
         users=args.users,
         rate=args.rate,
         size=args.size,

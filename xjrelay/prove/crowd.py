@@ -51,6 +51,7 @@ class Plan:
         url: the trackers.
         prefix: of their names; a number follows.
         password: everybody's.
+        authority: who signed the servers' certificates, where TLS is spoken.
         users: how many.
         rate: messages a second, of all together.
         size: characters a body has at least.
@@ -60,6 +61,7 @@ class Plan:
     url: str
     prefix: str
     password: str
+    authority: str | None = None
     users: int = 100
     rate: float = 500.0
     size: int = 100
@@ -84,8 +86,10 @@ class Times:
 class RoutedNetwork(AsyncioNetwork):
     """asyncio, with every address looked up in a table of ways round."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, rng: random.Random, route: Route) -> None:
-        super().__init__(loop, rng)
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, rng: random.Random, authority: str | None, route: Route
+    ) -> None:
+        super().__init__(loop, rng, authority)
         self._route = route
 
     def dial(
@@ -176,7 +180,8 @@ class Crowd:
             await asyncio.sleep(self._random.uniform(0.0, 1.0))
 
     async def _join(self, name: str, register: bool) -> None:
-        network = RoutedNetwork(asyncio.get_running_loop(), self._random, self._route)
+        loop = asyncio.get_running_loop()
+        network = RoutedNetwork(loop, self._random, self.plan.authority, self._route)
         login = Login(name, self.plan.password, "prove", register)
         path = None if self.plan.outboxes is None else f"{self.plan.outboxes}/{name}"
         session = Session(network, trackers(self.plan.url), login, None, path)
