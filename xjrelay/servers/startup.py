@@ -20,6 +20,7 @@ A tap's two functions::
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import resource
 import sys
@@ -94,6 +95,18 @@ def _tell(program: str, error: StartupError, stream: TextIO | None) -> None:
     _log.error("{program} can't start: {why}", program=program, why=str(error))
     if stream is not None:
         print(f"{plugin_name(program)}: {error}", file=stream, flush=True)
+
+
+def collect_seldom() -> None:
+    """Lets Python's collector of cycles look less often, and never at what the program is made of.
+
+    A relay keeps each message until it is acknowledged: thousands of small objects in no cycle,
+    which the collector by default walks again every 700 allocations. That was half of what
+    acknowledgement cost. Of the whole process, so for a tap's ``makeService`` alone.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def plugin_name(program: str) -> str:

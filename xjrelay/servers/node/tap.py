@@ -16,7 +16,7 @@ from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
 from xjrelay.servers.relay import tap as relay
 from xjrelay.servers.security import LinkSecurity, hanging_up
-from xjrelay.servers.startup import Program, cluster_secret, data_folder, starting
+from xjrelay.servers.startup import Program, cluster_secret, collect_seldom, data_folder, starting
 from xjrelay.servers.tracker import tap as tracker
 
 Options = options_for("node")
@@ -63,6 +63,7 @@ def makeService(options: Any) -> Program:
 
     # twistd's log takes the place of standard output, and a person shouldn't have to read it.
     screen = sys.__stdout__ if options["log-format"] == "text" else None
+    collect_seldom()
     notify = Notify.of_process(reactor)
     announce = notify.after(ANNOUNCE)
     return starting(

@@ -18,7 +18,7 @@ from xjrelay.servers.relay.identity import load_relay_id
 from xjrelay.servers.relay.service import Relay, RelayService
 from xjrelay.servers.relay.switch import RelaySettings
 from xjrelay.servers.security import LinkSecurity, hanging_up
-from xjrelay.servers.startup import Program, cluster_secret, data_folder, limits, starting
+from xjrelay.servers.startup import Program, cluster_secret, collect_seldom, data_folder, limits, starting
 
 Options = options_for("relay")
 ANNOUNCE = announcing("relay")
@@ -78,6 +78,7 @@ def makeService(options: Any) -> Program:
     """What twistd calls."""
     from twisted.internet import reactor
 
+    collect_seldom()
     notify = Notify.of_process(reactor)
     serving = notify.after(ANNOUNCE)
     return starting("relay", lambda: notify.about(hanging_up(_alone(options, reactor, serving), reactor)))
