@@ -265,7 +265,7 @@ class CountingTests(Delivery):
         esa.say(message("Fajar", "1"), message("Fajar", "2"))
         esa.say(message("Fajar", "forged", **{"from": "Fajar"}))  # 403 counts
         esa.say(message("a b", "no address"), {"stanza": "message"})  # 400 does not
-        self.house.wait(0.5)
+        self.house.wait(1.5)
         self.assertEqual([frame for frame in esa.take() if frame.get("stanza") == "ack"], [ack(3)])
         esa.vanish()
         [welcome] = self.resume(ONE, "Esa", key, 0).take()

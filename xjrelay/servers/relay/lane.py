@@ -50,7 +50,10 @@ class Lane:
             if said.from_ not in own:
                 break
             if run is not None:
-                if run.takes(said, frame):
+                row = run.run
+                if said.to == row.to and said.from_ == row.from_ and said.id is not None:
+                    row.ids.append(said.id)
+                    run.frames.append(frame)
                     done += 1
                     continue
                 if run.say(session):
@@ -98,15 +101,6 @@ class _Run:
         self.frames = [frame]
         self.there = there
         self.unsaid = 0
-
-    def takes(self, said: fast.Plain, frame: bytes) -> bool:
-        """Whether a message is one more of them."""
-        run = self.run
-        if said.id is None or said.to != run.to or said.from_ != run.from_:
-            return False
-        run.ids.append(said.id)
-        self.frames.append(frame)
-        return True
 
     def say(self, session: UserSession) -> int:
         """Say them; how many, from the last, were not said: the slow lane has to refuse those."""

@@ -31,7 +31,7 @@ _log = Logger()
 NOBODY = "User not found or User not online"
 """The body of the error stanza for a message that reached nobody; the original's words."""
 
-REPORT_AFTER = 0.2
+REPORT_AFTER = 1.0
 """Seconds after which a session hears, at the latest, how many of its messages have been taken."""
 
 LONGEST_ID = 800
@@ -168,12 +168,15 @@ class Outcomes(Generic[Who]):
 
     def add_all(self, who: Who, ids: list[str], status: str) -> None:
         """Several messages' outcome."""
-        if len(ids) >= self._receipts.room(who, status):
-            for message_id in ids:
-                self.add(who, message_id, status, None)
-            return
-        self._receipts.add_all(who, ids, status)
-        self._wait()
+        at = 0
+        while at < len(ids):
+            fitting = ids[at : at + self._receipts.room(who, status)]
+            self._receipts.add_all(who, fitting, status)
+            at += len(fitting)
+            if self._receipts.room(who, status) <= 0:
+                self.flush()
+        if self._receipts:
+            self._wait()
 
     def _wait(self) -> None:
         if not self._batch.open:
