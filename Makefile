@@ -72,6 +72,11 @@ prove: venv
 	namespaces=$$(test "$$(id -u)" = 0 && unshare --net true 2>/dev/null && echo --namespaces); \
 	$(PROVE)/parted $$namespaces --rounds 5 --partition 20 --users 100 --rate 500
 
+# The same promise in one process on a fake clock, a quarter of an hour: the test run has a sample of it.
+prove-sandbox: venv
+	$(BIN)/python -m xjrelay.sandbox.checker --seeds 1000
+	$(BIN)/python -m xjrelay.sandbox.checker --every
+
 clean:
 	rm -rf build .venv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 

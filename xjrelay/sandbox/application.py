@@ -67,7 +67,9 @@ class Application:
     # -- its lives ---------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Log in, for as long as it takes, and take what comes."""
+        """Log in, for as long as it takes, and take what comes; nothing when that is so already."""
+        if self._life is not None:
+            return
         life = self._life = self._book.life(self.name)
         self._connect(life)
 

@@ -154,11 +154,7 @@ class Trouble:
         application = self._online()
         if application is not None:
             how(application)
-            self.later(self.random.uniform(0.1, 20), self._begin, application)
-
-    def _begin(self, application: Application) -> None:
-        if application.client is None:
-            application.begin()
+            self.later(self.random.uniform(0.1, 20), application.begin)
 
     def later(self, seconds: float, call: Callable[..., Any], *args: Any) -> None:
         """Do something in a while."""
@@ -208,7 +204,11 @@ def check(seed: int, seconds: float = SECONDS) -> Verdict:
 
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m xjrelay.sandbox.checker", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m xjrelay.sandbox.checker",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--seeds", type=int, default=100, help="how many runs")
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--seed", type=int, help="this run only")
