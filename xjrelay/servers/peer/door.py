@@ -10,7 +10,7 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IOpenSSLServerConnectionCreator
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
 
 from xjrelay.net.context import Context
@@ -116,7 +116,7 @@ class PeerFactory(LinkFactory[PeerLink]):
         return super().close_all(reason)
 
 
-class _Given(Factory[Protocol]):
+class _Given(ServerFactory):
     """A factory of the one protocol there is already."""
 
     noisy = False
