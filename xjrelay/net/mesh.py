@@ -3,7 +3,7 @@
 
 Each relay dials every relay it was told of, so a pair may find itself with two links, one dialled
 from either end, and a relay that came back may still have its dead predecessor's. Among links
-that answer a ping within :data:`PATIENCE` the one dialled by the lexically smaller name stays,
+that answer a ping in time (:data:`PATIENCE`) the one dialled by the lexically smaller name stays,
 and of two dialled by the same side the later. Both ends decide alike, each alone. Until it is
 decided messages go over the first, and the others stand by.
 
@@ -101,6 +101,8 @@ class Mesh(Generic[LinkType]):
             ``authenticated``.
         changed: called with a relay's name and the link its messages go over from now on, or
             None when there is none any more.
+        patience: seconds that links of one pair have to answer a ping, before one of them is chosen.
+        most: links of one pair that may be open at once, waiting for a choice.
 
     Attributes:
         name: our own, once the manager has given it.
@@ -112,8 +114,12 @@ class Mesh(Generic[LinkType]):
         context: Context,
         build: Callable[[str], Link],
         changed: Callable[[str, LinkType | None], None],
+        patience: float = PATIENCE,
+        most: int = MAX_LINKS,
     ) -> None:
         self.name = ""
+        self._patience = patience
+        self._most = most
         self._reactor = reactor
         self._context = context
         self._build = build
@@ -161,7 +167,7 @@ class Mesh(Generic[LinkType]):
             False when there are too many with that relay already, and this one is refused.
         """
         pair = self._pair(name, address)
-        if len(pair.held) >= MAX_LINKS or self._stopped:
+        if len(pair.held) >= self._most or self._stopped:
             return False
         self._serial += 1
         pair.held.append(_Held(link, dialled, self._serial))
@@ -265,7 +271,7 @@ class Mesh(Generic[LinkType]):
 
     def _try(self, pair: _Pair[LinkType]) -> None:
         self._end_trial(pair)
-        pair.trial = self._context.clock.callLater(PATIENCE, self._time_is_up, pair)
+        pair.trial = self._context.clock.callLater(self._patience, self._time_is_up, pair)
         for held in list(pair.held):
             held.answered = False
             held.link.probe()

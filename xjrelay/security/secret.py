@@ -62,6 +62,17 @@ class ClusterSecret:
             HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(one.encode()) for one in self._secrets
         ]
 
+    def become(self, other: ClusterSecret) -> bool:
+        """Show and accept what another one does, wherever this one is used already.
+
+        Returns:
+            Whether that changed anything.
+        """
+        changed = self._secrets != other._secrets
+        if changed:
+            self._shown, self._secrets, self._credentials = other._shown, other._secrets, other._credentials
+        return changed
+
     def __repr__(self) -> str:
         return f"<ClusterSecret accepts {len(self._credentials)}>"
 

@@ -74,6 +74,17 @@ class ProgramOptions(usage.Options):
         for option in known.values():
             self._decide(option, in_file)
 
+    def again(self) -> ProgramOptions:
+        """The same command line, environment and file, read once more.
+
+        Raises:
+            OptionError: the file is wrong now.
+        """
+        fresh = type(self)()
+        fresh.environ, fresh._said = self.environ, self._said
+        fresh.postOptions()
+        return fresh
+
     def opt_version(self) -> NoReturn:
         """Display the version and exit."""
         print(f"xjrelay {__version__}")
@@ -116,14 +127,14 @@ def options_for(program: str) -> type[ProgramOptions]:
 def page_table() -> str:
     """The table of ``docs/options.md``, in Markdown."""
     rows = [
-        "| option | programs | value | default | environment | what it is |",
-        "|---|---|---|---|---|---|",
+        "| option | programs | value | default | environment | on SIGHUP | what it is |",
+        "|---|---|---|---|---|---|---|",
     ]
     for option in TABLE:
         programs = _PROGRAMS.get(option.programs) or ", ".join(option.programs.split())
         kind = option.kind.name.replace("|", " or ") + (", repeatable" if option.repeatable else "")
         name, variable = f"`--{option.name}`", f"`{option.variable}`"
-        cells = (name, programs, kind, option.shown_default(), variable, option.doc)
+        cells = (name, programs, kind, option.shown_default(), variable, option.reloads, option.doc)
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"
 

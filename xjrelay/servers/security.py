@@ -23,6 +23,8 @@ from twisted.logger import Logger
 from xjrelay.net.tls import Dialling, Trust, Vouch
 from xjrelay.security.certificates import CertificateError, days_left, is_fingerprint
 from xjrelay.security.tls import ClientTLS, OwnTLS, ServerTLS, vouch
+from xjrelay.servers.options import ProgramOptions
+from xjrelay.servers.reloading import Reloading
 from xjrelay.servers.startup import Options, Program, StartupError
 from xjrelay.wire.endpoints import is_loopback
 
@@ -125,7 +127,9 @@ class Hangup(Service):
 
 
 def hanging_up(program: Program, reactor: Any) -> Program:
-    """The program, to which SIGHUP means what it says in its ``reloads``."""
+    """The program, to which SIGHUP means its options again, and what it says in its ``reloads``."""
+    if isinstance(program.options, ProgramOptions):
+        program.reloads.insert(0, Reloading(program.options, program.applies))
     Hangup(reactor, program.reloads).setServiceParent(program)
     return program
 

@@ -124,6 +124,7 @@ class Program(MultiService):
     Attributes:
         parts: what its operator can look at; a node has several.
         reloads: what SIGHUP calls.
+        applies: given the options in force when SIGHUP has changed some that may be changed.
     """
 
     def __init__(self, program: str, options: Options) -> None:
@@ -132,7 +133,13 @@ class Program(MultiService):
         self.program = program
         self.parts: list[Part] = []
         self.reloads: list[Callable[[], None]] = []
+        self.applies: list[Callable[[Options], None]] = []
         self._options = options
+
+    @property
+    def options(self) -> Options:
+        """What it was told."""
+        return self._options
 
     def setServiceParent(self, parent: Any) -> None:
         """Chooses the log's format, which twistd asks of its application."""

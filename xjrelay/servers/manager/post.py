@@ -93,8 +93,7 @@ class Post:
         self._store = store
         self._relays = relays
         self._sessions = sessions
-        self._most = most
-        self._days = days
+        self.keep(most, days)
         self._spawn = spawn
         self._incoming: list[_Incoming] = []
         self._storing = False
@@ -106,6 +105,11 @@ class Post:
         self._submitting: IDelayedCall | None = None
         self._stopped = False
         sessions.ready = self.hand_out
+
+    def keep(self, most: int, days: float) -> None:
+        """How many messages a mailbox holds from now on, and for how many days."""
+        self._most = most
+        self._days = days
 
     def start(self) -> None:
         """Throw away what is too old, now and then."""

@@ -129,6 +129,11 @@ class Manager:
         if self.decoy is None:
             self.decoy = Decoy(self.random_bytes(32), self.policy.key_rounds)
 
+    def apply(self, policy: Policy) -> None:
+        """The operator decided anew, while the manager runs."""
+        self.policy = policy
+        self.post.keep(policy.mailbox_max, policy.mailbox_days)
+
     def invitation(self, code: object) -> Invitation:
         """What an invitation says.
 

@@ -19,6 +19,7 @@ from xjrelay.servers.manager.service import Derivations, ManagerService
 from xjrelay.servers.manager.state import Manager, Policy
 from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
+from xjrelay.servers.reloading import limiting, rereading
 from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.startup import (
     Program,
@@ -82,7 +83,8 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
     derivations.setServiceParent(program)
     service.setServiceParent(program)
     program.parts.append(Part("manager", manager.context.counters, lambda: service.is_ready, gauges))
-    program.reloads.append(security.reload)
+    program.reloads += [security.reload, rereading(manager.secret, options)]
+    program.applies += [limiting(manager.context), lambda new: manager.apply(_policy(new))]
     add_admin(program, reactor, options, security.server)
     return program
 

@@ -104,6 +104,7 @@ class NodeService(Program):
         program.setServiceParent(self)
         self.parts += [replace(part, program=name) for part in program.parts]
         self.reloads += program.reloads
+        self.applies += program.applies
         return program
 
     def _advertised(self, index: int) -> list[Address]:

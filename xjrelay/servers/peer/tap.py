@@ -32,6 +32,8 @@ from xjrelay.servers.peer.local import LocalPeer
 from xjrelay.servers.peer.router import PortMapping, UpnpRouter
 from xjrelay.servers.peer.service import PeerListening, PeerService
 from xjrelay.servers.peer.whereabouts import Whereabouts
+from xjrelay.servers.reloading import limiting
+from xjrelay.servers.security import hanging_up
 from xjrelay.servers.startup import Program
 from xjrelay.storage.interfaces import PeerStores
 from xjrelay.storage.migrate import prepare
@@ -72,6 +74,7 @@ def make_service(options: startup.Options, reactor: Any, serving: Serving = ANNO
     service.setName("service")
     service.setServiceParent(program)
     counters = peer.context.counters
+    program.applies.append(limiting(peer.context))
     program.parts.append(Part("peer", counters, lambda: service.is_ready, service.gauges()))
     add_admin(program, reactor, options)
     return program
@@ -101,7 +104,9 @@ def makeService(options: startup.Options) -> Program:
 
     notify = Notify.of_process(reactor)
     serving = notify.after(ANNOUNCE)
-    return startup.starting("peer", lambda: notify.about(make_service(options, reactor, serving)))
+    return startup.starting(
+        "peer", lambda: notify.about(hanging_up(make_service(options, reactor, serving), reactor))
+    )
 
 
 def _stores(reactor: Any, folder: Path) -> PeerStores:

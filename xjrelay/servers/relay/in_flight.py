@@ -13,14 +13,16 @@ from xjrelay.net.context import Batch
 from xjrelay.servers.relay.sessions import Origin, gathered
 from xjrelay.wire.errors import Code
 
-MAX_IN_FLIGHT = 20_000
-"""Messages with an id that may be on their way over one link; above it they fail with 503."""
-
 
 class InFlight:
-    """Where each message on its way came from."""
+    """Where each message on its way came from.
 
-    def __init__(self) -> None:
+    Args:
+        most: messages that may be on their way; above it they fail with 503.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._origins: dict[tuple[str, str | None], Origin] = {}
 
     def __len__(self) -> int:
@@ -41,7 +43,7 @@ class InFlight:
         older = self._origins.get(place)
         if older is not None and older.pair is not None:
             older.pair.settle(False)
-        if older is None and len(self._origins) >= MAX_IN_FLIGHT:
+        if older is None and len(self._origins) >= self._most:
             origin.sender.settled(origin, "failed", Code.NOT_NOW)
             return
         self._origins[place] = origin

@@ -124,7 +124,7 @@ class MeshEnd:
         self.view: dict[tuple[str, str], User] | None = {}
         self._link = link
         self._mesh = mesh
-        self._in_flight = InFlight()
+        self._in_flight = InFlight(mesh.switch.settings.max_in_flight)
         self._gate = Gate()
         self._outcomes: Outcomes[str] = Outcomes(link.context, self._write_receipt)
 

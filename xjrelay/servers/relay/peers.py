@@ -20,6 +20,7 @@ from xjrelay.net.reconnect import Dialler
 from xjrelay.net.tls import IDiallingReactor
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
+from xjrelay.servers.relay.envoy import Envoy
 from xjrelay.servers.relay.identity import Identity
 from xjrelay.servers.relay.lane import Lane
 from xjrelay.servers.relay.mesh_end import MeshEnd
@@ -59,6 +60,8 @@ class PeerLink(ProvingLink):
         """After the proof everything but pings is the end's."""
         if self.end is None or kind in _ALIVE:
             return super().receive(kind, value, frame)
+        if kind is Kind.IQ:
+            return self._peers.envoy.heard(self.end, value)
         return self.end.receive(kind, value, frame)
 
     def quick(self, frames: list[bytes]) -> int:
@@ -110,13 +113,19 @@ class Peers:
     ) -> None:
         self.switch = switch
         self.lane = Lane(switch.table)
+        self.envoy = Envoy(context, switch)
         self._clock = context.clock
         self._dialling = context.dialling
         self._identity = identity
         self._verifier = verifier
         self._told: list[MeshEnd] = []
         self._mesh: Mesh[MeshEnd] = Mesh(
-            reactor, context, lambda name: PeerLink(context, identity, secret, self, name), self._changed
+            reactor,
+            context,
+            lambda name: PeerLink(context, identity, secret, self, name),
+            self._changed,
+            switch.settings.mesh_patience,
+            switch.settings.mesh_links,
         )
         self._gone: frozenset[str] = frozenset()  # those the manager has given up
         self._up: dict[Address, float] = {}  # relays that are up, and since when for us

@@ -88,7 +88,7 @@ class Post:
         self._batch = context.batch
         self._switch = switch
         self._link: StoringLink | None = None
-        self._in_flight = InFlight()
+        self._in_flight = InFlight(switch.settings.max_in_flight)
         self._drops: dict[UserSession, Drop] = {}
         self._window: _Window | None = None
         self._taken: dict[str, list[int]] = {}

@@ -37,12 +37,6 @@ from xjrelay.wire.stanzas import ComponentHello
 
 _log = Logger()
 
-HAND_OVER = 2.0
-"""Seconds that the manager has to store what sessions were owed when the relay stops."""
-
-ASK_INTERVAL = 5.0
-"""Seconds after which the trackers are asked again while there is no manager (R3)."""
-
 
 class Relay:
     """One relay.
@@ -134,7 +128,7 @@ class Relay:
         self.draining.stop()
         self.switch.end_all(CloseReason.SHUTDOWN)
         with suppress(TimeoutError):
-            await self.upstream.post.settled().addTimeout(HAND_OVER, self._reactor)
+            await self.upstream.post.settled().addTimeout(self.switch.settings.hand_over, self._reactor)
         await deferLater(self._reactor, 0)  # receipts are gathered until their read is done
         gone = [self.peers.stop(), self.upstream.stop(), self._trackers.stop(), self.factory.close_all()]
         await gatherResults(gone)
@@ -150,7 +144,7 @@ class Relay:
 
     def _ask(self) -> None:
         """Ask again until there is a manager (R3)."""
-        self._ask_call = self._reactor.callLater(ASK_INTERVAL, self._ask)
+        self._ask_call = self._reactor.callLater(self.switch.settings.ask_interval, self._ask)
         if not self.upstream.linked:
             self._trackers.ask()
 

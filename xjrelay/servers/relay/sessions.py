@@ -31,9 +31,6 @@ _log = Logger()
 NOBODY = "User not found or User not online"
 """The body of the error stanza for a message that reached nobody; the original's words."""
 
-REPORT_AFTER = 1.0
-"""Seconds after which a session hears, at the latest, how many of its messages have been taken."""
-
 LONGEST_ID = 800
 """Bytes that one id may take in a receipt: 64 characters outside the basic plane, escaped."""
 
@@ -124,6 +121,10 @@ class Exchange(Seam):
 
     context: Context
     outcomes: Outcomes[UserSession]
+
+    @property
+    def report_after(self) -> float:
+        """Seconds after which a session hears, at the latest, how many of its messages have been taken."""
 
     def route(self, origin: Origin, frame: bytes, again: bool) -> None:
         """Carry a message to whoever has its recipient.
@@ -331,7 +332,8 @@ class UserSession:
     def _count(self, owed: Delivery[Origin | Run], count: int = 1) -> None:
         owed.receive(count)
         if self._report_call is None:
-            self._report_call = self._exchange.context.clock.callLater(REPORT_AFTER, self._report)
+            exchange = self._exchange
+            self._report_call = exchange.context.clock.callLater(exchange.report_after, self._report)
 
     def _report(self) -> None:
         self._report_call = None

@@ -21,6 +21,7 @@ from xjrelay.domain.delivery import MAX_QUEUE, MAX_QUEUE_BYTES, Delivery, Owed
 from xjrelay.domain.revocations import Revocations
 from xjrelay.domain.routing import RoutingTable, User
 from xjrelay.net.context import Context
+from xjrelay.net.mesh import MAX_LINKS, PATIENCE
 from xjrelay.servers.relay.sessions import Origin, Outcomes, Run, UserLink, UserSession, gathered
 from xjrelay.wire import address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
@@ -51,6 +52,13 @@ class RelaySettings:
         resume: seconds a session waits for its user to come back.
         drain: seconds in which users are sent elsewhere before the relay stops.
         allow_legacy_clients: whether a hello without a token is looked up at the manager.
+        who_timeout: seconds the manager has to answer that.
+        ask_interval: seconds after which the trackers are asked again while there is no manager.
+        report_after: seconds after which a sender hears how many of its messages were had.
+        max_in_flight: messages with an id that may be on their way over one link.
+        hand_over: seconds the manager has to store what is owed when the relay stops.
+        mesh_patience: seconds that links of one pair of relays have to answer a ping.
+        mesh_links: links of one pair that may be open at once, waiting for a choice.
     """
 
     max_queue: int = MAX_QUEUE
@@ -58,6 +66,13 @@ class RelaySettings:
     resume: float = 60.0
     drain: float = 2.0
     allow_legacy_clients: bool = False
+    who_timeout: float = 5.0
+    ask_interval: float = 5.0
+    report_after: float = 1.0
+    max_in_flight: int = 20_000
+    hand_over: float = 2.0
+    mesh_patience: float = PATIENCE
+    mesh_links: int = MAX_LINKS
 
 
 class Announcing(Seam):
@@ -125,6 +140,11 @@ class Switch:
         self._random_bytes = random_bytes
         self._detached = 0
         self._revoked = Revocations()
+
+    @property
+    def report_after(self) -> float:
+        """Seconds after which a sender hears how many of its messages were had."""
+        return self.settings.report_after
 
     # -- sessions ----------------------------------------------------------------------------
 

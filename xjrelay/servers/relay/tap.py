@@ -17,6 +17,7 @@ from xjrelay.servers.options import options_for
 from xjrelay.servers.relay.identity import load_relay_id
 from xjrelay.servers.relay.service import Relay, RelayService
 from xjrelay.servers.relay.switch import RelaySettings
+from xjrelay.servers.reloading import limiting, rereading
 from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.startup import Program, cluster_secret, collect_seldom, data_folder, limits, starting
 
@@ -43,9 +44,7 @@ def build(
     context = Context(
         reactor, random.SystemRandom(), limits(options), dialling=security.dialling, vouch=security.vouch
     )
-    settings = RelaySettings(
-        **{name: options[name.replace("_", "-")] for name in RelaySettings.__dataclass_fields__}
-    )
+    settings = _settings(options)
     relay = Relay(
         reactor,
         context,
@@ -69,7 +68,8 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
     service.setServiceParent(program)
     counters = service.relay.context.counters
     program.parts.append(Part("relay", counters, lambda: service.is_ready, service.gauges()))
-    program.reloads.append(security.reload)
+    program.reloads += [security.reload, rereading(secret, options)]
+    program.applies += [limiting(service.relay.context), lambda new: _apply(service.relay, new)]
     add_admin(program, reactor, options, security.server)
     return program
 
@@ -82,6 +82,16 @@ def makeService(options: Any) -> Program:
     notify = Notify.of_process(reactor)
     serving = notify.after(ANNOUNCE)
     return starting("relay", lambda: notify.about(hanging_up(_alone(options, reactor, serving), reactor)))
+
+
+def _settings(options: Any) -> RelaySettings:
+    return RelaySettings(
+        **{name: options[name.replace("_", "-")] for name in RelaySettings.__dataclass_fields__}
+    )
+
+
+def _apply(relay: Relay, options: Any) -> None:
+    relay.switch.settings = _settings(options)
 
 
 def _alone(options: Any, reactor: Any, serving: Serving) -> Program:

@@ -47,10 +47,6 @@ from xjrelay.wire.stanzas import (
 
 _log = Logger()
 
-WHO_TIMEOUT = 5.0
-"""Seconds the manager has to say who a user without a token is."""
-
-
 class ManagerLink(ProvingLink):
     """One connection to the manager."""
 
@@ -210,7 +206,7 @@ class Upstream:
         answer: Deferred[WhoAnswer] = Deferred()
         self._asked[question] = answer
         self._link.send(Who(username, ip, question))
-        answer.addTimeout(WHO_TIMEOUT, self._reactor)
+        answer.addTimeout(self._switch.settings.who_timeout, self._reactor)
 
         def failed(failure: Failure) -> Failure:
             self._asked.pop(question, None)

@@ -12,6 +12,7 @@ from xjrelay.servers.admin import add_admin
 from xjrelay.servers.listening import Serving, announcing
 from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
+from xjrelay.servers.reloading import limiting, rereading
 from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.tracker.service import TrackerConfig, TrackerService
 from xjrelay.storage.directory import open_tracker_stores
@@ -52,7 +53,8 @@ def make_service(options: startup.Options, reactor: Any, serving: Serving = ANNO
     tracker.setServiceParent(program)
     gauges = {"xjrelay_components_live": lambda: len(tracker.rendezvous.directory)}
     program.parts.append(Part("tracker", tracker.context.counters, lambda: tracker.is_ready, gauges))
-    program.reloads.append(security.reload)
+    program.reloads += [security.reload, rereading(secret, options)]
+    program.applies.append(limiting(tracker.context))
     add_admin(program, reactor, options, security.server)
     return program
 
