@@ -20,7 +20,6 @@ from xjrelay.net.reconnect import Dialler
 from xjrelay.net.tls import IDiallingReactor
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
-from xjrelay.servers.relay.envoy import Envoy
 from xjrelay.servers.relay.identity import Identity
 from xjrelay.servers.relay.lane import Lane
 from xjrelay.servers.relay.mesh_end import MeshEnd
@@ -60,8 +59,6 @@ class PeerLink(ProvingLink):
         """After the proof everything but pings is the end's."""
         if self.end is None or kind in _ALIVE:
             return super().receive(kind, value, frame)
-        if kind is Kind.IQ:
-            return self._peers.envoy.heard(self.end, value)
         return self.end.receive(kind, value, frame)
 
     def quick(self, frames: list[bytes]) -> int:
@@ -113,7 +110,6 @@ class Peers:
     ) -> None:
         self.switch = switch
         self.lane = Lane(switch.table)
-        self.envoy = Envoy(context, switch)
         self._clock = context.clock
         self._dialling = context.dialling
         self._identity = identity
