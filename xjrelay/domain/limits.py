@@ -46,6 +46,14 @@ class TokenBucket:
         self._level = min(self._burst, self._level + max(0.0, now - then) * self._rate) - units
         return -self._level / self._rate if self._level < 0 else 0.0
 
+    def spend(self, now: float, units: float = 1.0) -> bool:
+        """Use ``units`` where there are as many; else nothing is used, and there is no debt."""
+        self.take(now, 0.0)
+        if self._level < units:
+            return False
+        self._level -= units
+        return True
+
 
 class Meter:
     """Two rates at once, of which most looks cost two subtractions and no clock.

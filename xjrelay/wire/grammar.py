@@ -45,6 +45,8 @@ class Phase(Enum):
     AT_RELAY_HELLO = auto()
     AT_RELAY_USER = auto()
     AT_MESH_PROOF = auto()
+    # what both ends of a link between two users hear
+    DIRECT = auto()
 
 
 _ALIVE = frozenset({Kind.PING, Kind.PONG})
@@ -61,10 +63,11 @@ HEARD: dict[Phase, frozenset[Kind]] = {
     Phase.MANAGER_LOGIN: _ALIVE | {Kind.AUTH},
     Phase.MANAGER_USER: _ALIVE | {Kind.GET_RELAY, Kind.IQ, Kind.PRESENCE},
     Phase.RELAY_HELLO: _ALIVE | {Kind.USER_HELLO, Kind.COMPONENT_HELLO},
-    Phase.RELAY_USER: _ALIVE | {Kind.MESSAGE, Kind.ACK},
+    Phase.RELAY_USER: _ALIVE | {Kind.MESSAGE, Kind.ACK, Kind.IQ},
     Phase.MESH_PROOF: frozenset({Kind.AUTH}),
     Phase.MESH_WELCOME: _OUTCOME | {Kind.MESH_WELCOME},
-    Phase.MESH_OPEN: _OUTCOME | {Kind.MESSAGE, Kind.NEW_USER, Kind.END_USER, Kind.ACTIVITY, Kind.RECEIPT},
+    Phase.MESH_OPEN: _OUTCOME
+    | {Kind.MESSAGE, Kind.NEW_USER, Kind.END_USER, Kind.ACTIVITY, Kind.RECEIPT, Kind.IQ},
     Phase.AT_TRACKER_PROOF: _OUTCOME | {Kind.AUTH},
     Phase.AT_TRACKER_OPEN: _OUTCOME | {Kind.COMPONENTS},
     Phase.AT_MANAGER_PROOF: _OUTCOME | {Kind.AUTH},
@@ -75,8 +78,9 @@ HEARD: dict[Phase, frozenset[Kind]] = {
     Phase.AT_MANAGER_LOGIN: _OUTCOME | {Kind.AUTH},
     Phase.AT_MANAGER_USER: _OUTCOME | {Kind.IQ, Kind.PRESENCE},
     Phase.AT_RELAY_HELLO: _OUTCOME | {Kind.USER_WELCOME},
-    Phase.AT_RELAY_USER: _OUTCOME | {Kind.MESSAGE, Kind.ACK, Kind.RECEIPT, Kind.MOVE},
+    Phase.AT_RELAY_USER: _OUTCOME | {Kind.MESSAGE, Kind.ACK, Kind.RECEIPT, Kind.MOVE, Kind.IQ},
     Phase.AT_MESH_PROOF: _OUTCOME | {Kind.AUTH},
+    Phase.DIRECT: _ALIVE | {Kind.MESSAGE, Kind.RECEIPT, Kind.IQ},
 }
 
 UNAUTHENTICATED = frozenset(

@@ -20,6 +20,7 @@ from xjrelay.net.reconnect import Dialler
 from xjrelay.net.tls import IDiallingReactor
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
+from xjrelay.servers.relay.envoy import Envoy
 from xjrelay.servers.relay.identity import Identity
 from xjrelay.servers.relay.lane import Lane
 from xjrelay.servers.relay.mesh_end import MeshEnd
@@ -110,6 +111,7 @@ class Peers:
     ) -> None:
         self.switch = switch
         self.lane = Lane(switch.table)
+        self.envoy = Envoy(context, switch)
         self._clock = context.clock
         self._dialling = context.dialling
         self._identity = identity

@@ -65,6 +65,8 @@ class RelayProtocol(AdmittingLink):
         """After the hello everything but pings is the role's."""
         if self.role is None or kind in _ALIVE:
             return super().receive(kind, value, frame)
+        if kind is Kind.IQ:
+            return self._door.peers.envoy.heard(self.role, value)
         return self.role.receive(kind, value, frame)
 
     def quick(self, frames: list[bytes]) -> int:
