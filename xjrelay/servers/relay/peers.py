@@ -60,6 +60,8 @@ class PeerLink(ProvingLink):
         """After the proof everything but pings is the end's."""
         if self.end is None or kind in _ALIVE:
             return super().receive(kind, value, frame)
+        if kind is Kind.IQ:
+            return self._peers.envoy.heard(self.end, value)
         return self.end.receive(kind, value, frame)
 
     def quick(self, frames: list[bytes]) -> int:
