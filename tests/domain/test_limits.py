@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from xjrelay.domain import limits
-from xjrelay.domain.limits import BackOff, Meter, Quota, Seats, TokenBucket, source
+from xjrelay.domain.limits import BackOff, Meter, Quota, Rates, Seats, TokenBucket, source
 
 
 class TokenBucketTests(SynchronousTestCase):
@@ -44,7 +44,7 @@ class MeterTests(SynchronousTestCase):
     """Two rates, looked at only when something has run out."""
 
     def test_either_may_run_out(self) -> None:
-        meter = Meter(stanzas=10, size=100, burst=2, now=0)
+        meter = Meter(Rates(stanzas=10, size=100, burst=2), now=0)
         self.assertTrue(meter.spend(20, 200))
         self.assertFalse(meter.spend(1, 0))
         self.assertEqual(meter.wait(0), 0.1)
@@ -56,7 +56,7 @@ class MeterTests(SynchronousTestCase):
     def test_whoever_waits_as_told_never_goes_far_over_either_rate(
         self, steps: list[tuple[float, int, int]]
     ) -> None:
-        meter, now, stanzas, size = Meter(10, 100, 2, 0.0), 0.0, 0, 0
+        meter, now, stanzas, size = Meter(Rates(10, 100, 2), 0.0), 0.0, 0, 0
         for pause, count, length in steps:
             now += pause
             stanzas, size = stanzas + count, size + length

@@ -14,7 +14,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from xjrelay.net.direct import writer
+from xjrelay.net.direct import is_plain, straight
 from xjrelay.net.socket import IStream
 
 
@@ -57,7 +57,7 @@ class StraightTests(TestCase):
     async def test_a_small_write_is_on_its_way_at_once(self) -> None:
         """Nothing is left to the reactor's next turn."""
         transport = self.giver.transport
-        writer(transport)(b"halo")
+        straight(transport, b"halo")
         assert isinstance(transport, tcp.Connection)
         self.assertEqual((transport.dataBuffer, transport._tempDataLen), (b"", 0))
         await self.finish()
@@ -66,11 +66,11 @@ class StraightTests(TestCase):
     async def test_order_is_kept_when_the_socket_is_full(self) -> None:
         """Megabytes to a reader that has stopped, in pieces: all arrive, in order."""
         self.taker.transport.pauseProducing()
-        write, sent = writer(self.giver.transport), hashlib.sha256()
+        sent = hashlib.sha256()
         for number in range(2000):
             piece = b"%06d" % number * 1000
             sent.update(piece)
-            write(piece)
+            straight(self.giver.transport, piece)
         assert isinstance(self.giver.transport, tcp.Connection)
         self.assertGreater(self.giver.transport._tempDataLen + len(self.giver.transport.dataBuffer), 0)
         self.taker.transport.resumeProducing()
@@ -79,18 +79,18 @@ class StraightTests(TestCase):
 
     async def test_a_reset_ends_the_connection_the_transports_own_way(self) -> None:
         """A write after the other end is gone is an ordinary loss, not an exception."""
-        write = writer(self.giver.transport)
+        transport = self.giver.transport
         self.taker.transport.abortConnection()
         await self.taker.ended
         while not self.giver.ended.called:
-            write(b"anybody?" * 1000)
+            straight(transport, b"anybody?" * 1000)
             paused: Deferred[None] = Deferred()
             IReactorTime(reactor).callLater(0.01, paused.callback, None)
             await paused
+        straight(transport, b"nobody")
 
-    async def test_what_is_no_plain_tcp_keeps_its_own_write(self) -> None:
-        """A TLS or in-memory transport is written to as ever."""
-        transport = StringTransport()
-        writer(transport)(b"halo")  # type: ignore[arg-type]
-        self.assertEqual(transport.value(), b"halo")
+    async def test_only_plain_tcp_is_written_to_like_this(self) -> None:
+        """A TLS or in-memory transport has only its own write."""
+        self.assertTrue(is_plain(self.giver.transport) and is_plain(self.taker.transport))
+        self.assertFalse(is_plain(StringTransport()))  # type: ignore[arg-type]
         await self.finish()

@@ -55,6 +55,24 @@ class TokenBucket:
         return True
 
 
+class Rates:
+    """What a :class:`Meter` allows.
+
+    Args:
+        stanzas: a second.
+        size: bytes a second.
+        burst: seconds' worth of each that may come at once.
+    """
+
+    __slots__ = ("most_size", "most_stanzas", "size", "stanzas")
+
+    def __init__(self, stanzas: float, size: float, burst: float) -> None:
+        self.stanzas = stanzas
+        self.size = size
+        self.most_stanzas = stanzas * burst
+        self.most_size = size * burst
+
+
 class Meter:
     """Two rates at once, of which most looks cost two subtractions and no clock.
 
@@ -63,19 +81,16 @@ class Meter:
     than rate x time + two bursts is let through.
 
     Args:
-        stanzas: a second.
-        size: bytes a second.
-        burst: seconds' worth of each that may come at once; it starts with that.
+        rates: what flows in, and what may come at once; it starts with that. Shared by many.
         now: the time.
     """
 
-    __slots__ = ("_burst", "_rates", "_size", "_stanzas", "_then")
+    __slots__ = ("_rates", "_size", "_stanzas", "_then")
 
-    def __init__(self, stanzas: float, size: float, burst: float, now: float) -> None:
-        self._rates = (stanzas, size)
-        self._burst = burst
-        self._stanzas = stanzas * burst
-        self._size = size * burst
+    def __init__(self, rates: Rates, now: float) -> None:
+        self._rates = rates
+        self._stanzas = rates.most_stanzas
+        self._size = rates.most_size
         self._then = now
 
     def spend(self, stanzas: int, size: int) -> bool:
@@ -88,10 +103,10 @@ class Meter:
         """Seconds to read nothing for; 0.0 where what flowed in meanwhile is enough."""
         passed = max(0.0, now - self._then)
         self._then = now
-        stanzas, size = self._rates
-        self._stanzas = min(stanzas * self._burst, self._stanzas + passed * stanzas)
-        self._size = min(size * self._burst, self._size + passed * size)
-        wait = max(-self._stanzas / stanzas, -self._size / size)
+        rates = self._rates
+        self._stanzas = min(rates.most_stanzas, self._stanzas + passed * rates.stanzas)
+        self._size = min(rates.most_size, self._size + passed * rates.size)
+        wait = max(-self._stanzas / rates.stanzas, -self._size / rates.size)
         return wait if wait > _INSTANT else 0.0
 
 

@@ -13,7 +13,9 @@ from typing import Protocol as Seam
 
 from twisted.internet.interfaces import IReactorTime
 
+from xjrelay.domain.limits import Rates
 from xjrelay.net.tls import Dialling, Vouch
+from xjrelay.net.wheel import Wheel
 from xjrelay.wire.errors import CloseReason
 from xjrelay.wire.framing import DEFAULT_MAX_FRAME
 
@@ -124,6 +126,23 @@ class Context:
     dialling: Dialling = field(default_factory=Dialling)
     vouch: Vouch | None = None
     serial: int = 0
+    wheels: dict[float, Wheel] = field(default_factory=dict)
+    _rates: tuple[Limits, Rates] | None = None
+
+    @property
+    def rates(self) -> Rates:
+        """What the limits of now allow a user; one object for all links."""
+        limits = self.limits
+        if self._rates is None or self._rates[0] is not limits:
+            self._rates = limits, Rates(limits.max_stanzas, limits.max_bytes, limits.rate_burst)
+        return self._rates[1]
+
+    def wheel(self, interval: float) -> Wheel:
+        """What makes links beat that have this interval, in seconds."""
+        found = self.wheels.get(interval)
+        if found is None:
+            found = self.wheels[interval] = Wheel(self.clock, interval)
+        return found
 
     def next_serial(self) -> int:
         """A number for a new link, for the log."""

@@ -13,7 +13,7 @@ Twisted changes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from twisted.internet import tcp
 
@@ -22,23 +22,22 @@ from xjrelay.net.socket import IStream
 _PLAIN = (tcp.Server, tcp.Client)
 
 
-def writer(transport: IStream) -> Callable[[bytes], None]:
-    """What writes to a transport: straight where that is possible, else its own ``write``."""
-    if type(transport) not in _PLAIN:
-        return transport.write
-    write = transport.write
-    send: Callable[[bytes], int] = transport.socket.send  # type: ignore[attr-defined]
-    plain: tcp.Connection = transport  # type: ignore[assignment]
+def is_plain(transport: IStream) -> bool:
+    """Whether :func:`straight` may be used with a transport."""
+    return type(transport) in _PLAIN
 
-    def straight(data: bytes) -> None:
-        if plain.dataBuffer or plain._tempDataLen:
-            write(data)
-            return
-        try:
-            sent = send(data)
-        except OSError:  # full, or broken: the transport finds out which, and says so in its way
-            sent = 0
-        if sent < len(data):
-            write(data[sent:])
 
-    return straight
+def straight(transport: Any, data: bytes) -> None:
+    """Write to a plain transport: to its socket where nothing waits before it, else as it does it.
+
+    A function and not an object of the link's: one of those, and what it holds, is 350 bytes.
+    """
+    if transport.dataBuffer or transport._tempDataLen or not transport.connected:
+        transport.write(data)
+        return
+    try:
+        sent = transport.socket.send(data)
+    except OSError:  # full, or broken: the transport finds out which, and says so in its way
+        sent = 0
+    if sent < len(data):
+        transport.write(data[sent:])

@@ -50,6 +50,7 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
         self._warned: set[CloseReason] = set()
         self._closing = False
         self._all_gone: list[Deferred[None]] = []
+        self._hear_greeted, self._hear_gone = self._greeted, self.gone  # one of each, not one a link
 
     def buildProtocol(self, addr: IAddress | None) -> LinkType | None:
         """A link, or None (which closes the connection) when there are too many, or at the end."""
@@ -67,8 +68,8 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
             self._make_way()
         link = self._build()
         link.factory = self
-        link.on_established = self._greeted
-        link.on_gone = self.gone
+        link.on_established = self._hear_greeted
+        link.on_gone = self._hear_gone
         self.links.add(link)
         self._greeting[link] = None
         if who is not None:

@@ -127,9 +127,13 @@ class AdmittingLink(Link):
     the hello to :meth:`admitted`.
     """
 
+    __slots__ = ("_challenged", "_server_proof")
     metered = True
-    _server_proof: ServerProof | None = None
-    _challenged = False
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._server_proof: ServerProof | None = None
+        self._challenged = False
 
     @abstractmethod
     def admitted(self) -> Any:

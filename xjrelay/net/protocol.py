@@ -19,7 +19,6 @@ it didn't get.
 from __future__ import annotations
 
 import inspect
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar
 
@@ -33,7 +32,7 @@ from zope.interface import implementer
 from xjrelay import __version__
 from xjrelay.domain.limits import Meter
 from xjrelay.net.context import Context
-from xjrelay.net.direct import writer
+from xjrelay.net.direct import is_plain, straight
 from xjrelay.net.socket import IStream, tune
 from xjrelay.net.tls import failure_reason, is_tls
 from xjrelay.wire import codec, grammar
@@ -74,9 +73,9 @@ class Link(Protocol):
 
     Attributes:
         phase: where the link stands; says what may be heard (``wire.grammar``).
-        must_answer: whether silence alone closes the link. False for a link whose other end
-            may be the original's client, which answers no ping: it counts only once it has
-            answered one.
+        must_answer: whether silence alone closes the link. At first False where :attr:`may_be_mute`.
+        may_be_mute: whether the other end may be the original's client, which answers no ping: its
+            silence counts only once it has answered one.
         quick: a method of a subclass that has a fast lane: takes frames and returns how many of
             them, from the first, it is done with.
         patience: looks at the link that its silence may last, after each of which it is pinged.
@@ -89,8 +88,14 @@ class Link(Protocol):
         on_gone: called with the link at its very end; the factory's.
     """
 
+    __slots__ = (
+        *("_agreed", "_answers_pings", "_bad_frames", "_busy", "_cut_call", "_deadline", "_framer", "_full"),
+        *("_max_frame", "_meter", "_out", "_plain", "_queued", "_quiet", "_slowed", "_spoke", "_unfinished"),
+        *("_waiting", "close_reason", "context", "factory", "interval", "must_answer", "name"),
+        *("on_established", "on_gone", "phase", "transport"),
+    )
     label: ClassVar[str] = "link"
-    must_answer: bool = True
+    may_be_mute: ClassVar[bool] = False
     patience: ClassVar[int] = 1
     heartbeat: ClassVar[bool] = False
     metered: ClassVar[bool] = False
@@ -105,9 +110,10 @@ class Link(Protocol):
         self.on_gone: Callable[[Link], None] | None = None
         self.name = f"{self.label}#{context.next_serial()}"
         self.interval = context.limits.ping_interval
+        self.must_answer = not self.may_be_mute
         self._max_frame = max_frame or context.limits.max_frame
         self._framer = Framer(self._max_frame)
-        self._waiting: deque[bytes] = deque()  # frames of one read that a handler holds up
+        self._waiting: list[bytes] | None = None  # frames of one read that a handler holds up
         self._busy = False
         self._meter: Meter | None = None
         self._slowed: IDelayedCall | None = None  # reading goes on then
@@ -121,7 +127,7 @@ class Link(Protocol):
         self._agreed = True  # False from the connection until TLS is
         self._deadline: IDelayedCall | None = None
         self._cut_call: IDelayedCall | None = None
-        self._tick_call: IDelayedCall | None = None
+        self._spoke: int | None = None  # of the wheel that makes us beat
 
     # -- for subclasses ----------------------------------------------------------------------
 
@@ -227,7 +233,10 @@ class Link(Protocol):
         counters.frames_out += len(out) - 1
         counters.bytes_out += len(data)
         self._out = []
-        self._write(data)
+        if self._plain:
+            straight(self.transport, data)
+        else:
+            self.transport.write(data)
 
     def pauseProducing(self) -> None:
         """The transport has more than it can send."""
@@ -257,7 +266,7 @@ class Link(Protocol):
         self._full = False
         self.flush()
         self.close_reason = reason
-        self._waiting.clear()
+        self._waiting = None
         self._cancel_timers()
         transport = self.transport
         transport.unregisterProducer()
@@ -277,7 +286,7 @@ class Link(Protocol):
         if self.close_reason is not None:
             return
         self.close_reason = reason
-        self._waiting.clear()
+        self._waiting = None
         self._cancel_timers()
         unwritten, self._out = self._out, []
         if unwritten:
@@ -306,9 +315,8 @@ class Link(Protocol):
             self._deadline.cancel()
         self._deadline = None
 
-    def _tick(self) -> None:
+    def beat(self) -> None:
         """Every ``interval``: ping the quiet, close the silent, the idle and the unfinished."""
-        self._tick_call = self.context.clock.callLater(self.interval, self._tick)
         reads = not self._busy and self._slowed is None  # else silence is of our own making
         answers = self.must_answer or self._answers_pings
         self._quiet += 1
@@ -326,10 +334,12 @@ class Link(Protocol):
 
     def _cancel_timers(self) -> None:
         self._cancel_deadline()
-        for call in (self._tick_call, self._slowed):
-            if call is not None and call.active():
-                call.cancel()
-        self._tick_call = self._slowed = None
+        if self._slowed is not None and self._slowed.active():
+            self._slowed.cancel()
+        self._slowed = None
+        if self._spoke is not None:
+            self.context.wheel(self.interval).remove(self, self._spoke)
+            self._spoke = None
 
     # -- Twisted's side ----------------------------------------------------------------------
 
@@ -339,13 +349,13 @@ class Link(Protocol):
         limits = self.context.limits
         if self.metered:
             now = self.context.clock.seconds()
-            self._meter = Meter(limits.max_stanzas, limits.max_bytes, limits.rate_burst, now)
+            self._meter = Meter(self.context.rates, now)
         self.context.counters.links_open += 1
         self.context.counters.links_opened += 1
         tune(self.transport, limits.user_timeout)
         self.transport.registerProducer(self, True)
-        self._write = writer(self.transport)
-        self._tick_call = self.context.clock.callLater(self.interval, self._tick)
+        self._plain = is_plain(self.transport)
+        self._spoke = self.context.wheel(self.interval).add(self)
         self.expect_within(limits.hello_timeout, CloseReason.HELLO_TIMEOUT)
         if is_tls(self.transport):
             self._agreed = False
@@ -392,7 +402,7 @@ class Link(Protocol):
         self._cancel_timers()
         if self._cut_call is not None and self._cut_call.active():
             self._cut_call.cancel()
-        self._waiting.clear()
+        self._waiting = None
         why = ""
         if not self._agreed:
             why = f" with {self.transport.getPeer()}: {failure_reason(reason)}"
@@ -437,7 +447,7 @@ class Link(Protocol):
 
     def _work(self, frames: list[bytes]) -> None:
         if self._busy:
-            self._waiting.extend(frames)
+            self._keep(frames)
             return
         quick = self.quick
         at, count = 0, len(frames)
@@ -448,8 +458,15 @@ class Link(Protocol):
             held = self._take(frames[at])
             at += 1
             if held:
-                self._waiting.extend(frames[at:])
+                self._keep(frames[at:])
                 return
+
+    def _keep(self, frames: list[bytes]) -> None:
+        """Frames that have to wait for a handler."""
+        if self._waiting is None:
+            self._waiting = frames
+        else:
+            self._waiting += frames
 
     def _take(self, frame: bytes) -> bool:
         """One frame; every error ends here, as an answer. True when its handler isn't done."""
@@ -525,8 +542,7 @@ class Link(Protocol):
         self._busy = False
         if self.close_reason is not None:
             return
-        frames = list(self._waiting)
-        self._waiting.clear()
+        frames, self._waiting = self._waiting or [], None
         batch = self.context.batch
         began = batch.begin()
         try:

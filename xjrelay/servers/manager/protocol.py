@@ -54,7 +54,7 @@ class ManagerProtocol(AdmittingLink):
     """
 
     label = "manager"
-    must_answer = False
+    may_be_mute = True
 
     def __init__(self, manager: Manager) -> None:
         super().__init__(manager.context)

@@ -51,8 +51,9 @@ class RelayProtocol(AdmittingLink):
         role: what it turned out to be; None until its hello is through.
     """
 
+    __slots__ = ("_door", "_mesh_end", "role")
     label = "relay"
-    must_answer = False
+    may_be_mute = True
 
     def __init__(self, context: Context, door: Door) -> None:
         super().__init__(context)

@@ -28,7 +28,7 @@ class TrackerProtocol(AdmittingLink):
 
     label = "tracker"
     # A client of the original suite answers no ping and needs none; a component has its lease.
-    must_answer = False
+    may_be_mute = True
 
     def __init__(self, context: Context, rendezvous: Rendezvous, check: Check) -> None:
         super().__init__(context)
