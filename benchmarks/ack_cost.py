@@ -22,7 +22,7 @@ EVERY = 100
 
 def cost(suite: ours.Suite, pairs: int, window: int, ack: bool, options: argparse.Namespace) -> float:
     """Microseconds of the relay's CPU a message."""
-    plan = ours.plan(suite, pairs, options.size, ack, every=options.every)
+    plan = ours.plan(suite, pairs, ours.Traffic(options.size, ack, options.every))
     row = measure("xjrelay", suite.relays, plan, pairs, window, options.size, options.seconds)
     return row.cpu if row.cpu else float("inf")
 

@@ -5,19 +5,26 @@
  * and by which bytes a receiver knows a message. So every dialect is measured by the same loop.
  *
  * The plan, one word-separated line each, bytes in hex ("-" for none):
- *   conn HOST PORT TLS               a connection; those that follow belong to it
+ *   conn HOST PORT TLS               a connection; the lines that follow belong to it; TLS 0 none,
+ *                                    1 from the beginning (1.3), 2 after a line in the clear (NATS)
  *   step SEND EXPECT                 log in: send, then wait until EXPECT has been heard
- *   send MESSAGE                     it is a sender, of this message; twelve "@" in it become
+ *   send MESSAGE                     it is a sender, of this message; each twelve "@" in it become
  *                                    a number, another one each time
  *   recv NEEDLE ACK EVERY COUNTS     what it hears is searched for NEEDLE; ACK, a printf format of
- *                                    one %ld, is sent after EVERY found; COUNTS 1: each is a
- *                                    message of its pair
+ *                                    one %ld, is sent after EVERY found; EVERY 0: ACK is sent for
+ *                                    each, with the two bytes before the NEEDLE behind it (MQTT's
+ *                                    packet number); COUNTS 1: each is a message of its pair
  *   pair SENDER RECEIVER             connection numbers, from 0
- *   run WINDOW SECONDS WARMUP SPIN RATE  messages in flight a pair; SPIN 1 polls without sleeping;
- *                                    RATE messages a second over all pairs, 0 for as many as go
+ *   run WINDOW SECONDS WARMUP SPIN RATE BURST ROVING
+ *                                    WINDOW messages in flight a pair; SPIN 1 polls without sleeping;
+ *                                    RATE messages a second over all pairs, BURST of one pair at a
+ *                                    time, 0 for as many as go; ROVING 1: WINDOW messages in flight
+ *                                    in all, and the next one is the next pair's
  *
  * It says "ready" when all are logged in and warm, waits for a line, runs, and prints one JSON
- * object: sent, received, seconds, and the latency's percentiles in microseconds.
+ * object: sent, received, lost, seconds, and the latency's percentiles in microseconds. At a RATE
+ * the latency counts from when a message was due, so that a server that stalls is not excused the
+ * messages that waited for it.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -38,8 +45,11 @@
 #define READ_SIZE (256 * 1024)
 #define MAX_STEPS 12
 #define BUCKETS 4096 /* of the latency histogram: 16 a doubling */
+#define DIGITS 12
+#define NUMBERS 4    /* in a message, at most */
+#define DEEPEST 1024 /* in flight of one pair, at a rate */
 
-struct bytes { char *data; size_t size; char *number; };
+struct bytes { char *data; size_t size; char *number[NUMBERS]; };
 struct step { struct bytes send, expect; };
 
 struct conn {
@@ -62,8 +72,8 @@ struct pair {
 
 static struct conn *conns; static int conn_count, conn_room;
 static struct pair *pairs; static int pair_count, pair_room;
-static int epoll, running, spin;
-static long window, sent, received, histogram[BUCKETS];
+static int epoll, running, spin, roving;
+static long window, burst = 1, sent, received, histogram[BUCKETS];
 static double seconds, warmup, rate, slowest;
 static SSL_CTX *tls;
 static char buffer[READ_SIZE + 8192];
@@ -77,7 +87,7 @@ static double now(void) {
 }
 
 static struct bytes unhex(const char *text) {
-    struct bytes bytes = {NULL, 0, NULL};
+    struct bytes bytes = {NULL, 0, {NULL}};
     if (strcmp(text, "-") == 0) return bytes;
     bytes.size = strlen(text) / 2;
     bytes.data = calloc(bytes.size + 1, 1);
@@ -136,25 +146,35 @@ static void next_step(struct conn *c) {
     if (step->expect.size == 0) { c->next++; next_step(c); }
 }
 
-static void number(struct bytes *message) {
-    char *place = message->data ? memmem(message->data, message->size, "@@@@@@@@@@@@", 12) : NULL;
-    if (place) message->number = place;
+static void find_numbers(struct bytes *message) {
+    char *from = message->data, *end = message->data + message->size;
+    for (int i = 0; i < NUMBERS && from; i++) {
+        from = memmem(from, (size_t)(end - from), "@@@@@@@@@@@@", DIGITS);
+        message->number[i] = from;
+        from = from ? from + DIGITS : NULL;
+    }
 }
 
-static void send_messages(struct pair *pair, long count) {
+static void send_messages(struct pair *pair, long count, double then) {
     static long serial;
-    char digits[16];
-    double then = now();
+    struct bytes *message = &pair->from->message;
+    char digits[32];
     for (long i = 0; i < count; i++) {
-        if (pair->from->message.number) {
+        for (int j = 0; j < NUMBERS && message->number[j]; j++) {
             snprintf(digits, sizeof digits, "%012ld", serial++);
-            memcpy(pair->from->message.number, digits, 12);
+            memcpy(message->number[j], digits, DIGITS);
         }
         pair->sent_at[(pair->head + pair->count++) % pair->window] = then;
-        queue(pair->from, pair->from->message.data, pair->from->message.size);
+        queue(pair->from, message->data, message->size);
     }
     sent += count;
     flush(pair->from);
+}
+
+static struct pair *next_pair(void) {
+    static int turn_of;
+    turn_of = (turn_of + 1) % pair_count;
+    return &pairs[turn_of];
 }
 
 static void record(double latency) {
@@ -181,12 +201,18 @@ static double percentile(double part) {
     return 0;
 }
 
-static long count_needles(struct conn *c, const char *data, size_t size) {
+/* How many needles, and in *rest where the bytes after the last one begin. */
+static long count_needles(struct conn *c, const char *data, size_t size, const char **rest) {
     long found = 0;
     const char *end = data + size, *p = data;
+    *rest = data;
     while ((p = memmem(p, (size_t)(end - p), c->needle.data, c->needle.size))) {
         found++;
-        p += c->needle.size;
+        if (!c->every && c->ack.size && p - data >= 2) {
+            queue(c, c->ack.data, c->ack.size);
+            queue(c, p - 2, 2);
+        }
+        *rest = p += c->needle.size;
     }
     return found;
 }
@@ -194,10 +220,12 @@ static long count_needles(struct conn *c, const char *data, size_t size) {
 static void acknowledge(struct conn *c, long found) {
     c->taken += found;
     if (!c->ack.size || c->taken - c->acked < c->every) return;
-    char text[256];
-    int size = snprintf(text, sizeof text, c->ack.data, c->taken);
-    c->acked = c->taken;
-    queue(c, text, (size_t)size);
+    if (c->every) {
+        char text[256];
+        int size = snprintf(text, sizeof text, c->ack.data, c->taken);
+        c->acked = c->taken;
+        queue(c, text, (size_t)size);
+    }
     flush(c);
 }
 
@@ -212,7 +240,9 @@ static void arrived(struct conn *c, long found) {
         pair->head = (pair->head + 1) % pair->window;
         pair->count--;
     }
-    if (rate == 0 && running >= 0) send_messages(pair, found);
+    if (rate != 0 || running < 0) return;
+    if (!roving) send_messages(pair, found, then);
+    else while (found--) send_messages(next_pair(), 1, then);
 }
 
 static void heard(struct conn *c, char *data, size_t size) {
@@ -224,20 +254,20 @@ static void heard(struct conn *c, char *data, size_t size) {
             next_step(c);
             return;
         }
-    } else if (c->needle.size) {
-        long found = count_needles(c, data, size);
-        if (found) arrived(c, found);
+        size_t keep = size < sizeof c->tail ? size : sizeof c->tail;
+        memmove(c->tail, data + size - keep, keep);
+        c->tail_size = keep;
+        return;
     }
-    size_t keep = c->logged_in ? (c->needle.size ? c->needle.size - 1 : 0) : sizeof c->tail;
-    if (keep > size) keep = size;
-    if (c->logged_in && c->needle.size) { /* a needle at the very end must not count twice */
-        const char *last = memrchr(data, c->needle.data[c->needle.size - 1], size);
-        if (last && (size_t)(data + size - last) <= keep && last - data + 1 >= (long)c->needle.size &&
-            memcmp(last + 1 - c->needle.size, c->needle.data, c->needle.size) == 0)
-            keep = (size_t)(data + size - last - 1);
-    }
+    if (!c->needle.size) { c->tail_size = 0; return; }
+    const char *rest;
+    long found = count_needles(c, data, size, &rest);
+    /* the beginning of a needle and the two bytes before it, in case it is split over two reads */
+    size_t keep = (size_t)(data + size - rest), most = c->needle.size + 1;
+    if (keep > most) keep = most;
     memmove(c->tail, data + size - keep, keep);
     c->tail_size = keep;
+    if (found) arrived(c, found);
 }
 
 static void readable(struct conn *c) {
@@ -279,6 +309,9 @@ static void open_conn(struct conn *c) {
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (c->secure) {
+        char byte = 0;
+        while (c->secure == 2 && byte != '\n')
+            if (recv(c->fd, &byte, 1, 0) != 1) fail("first line");
         c->ssl = SSL_new(tls);
         SSL_set_fd(c->ssl, c->fd);
         SSL_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -293,8 +326,8 @@ static void open_conn(struct conn *c) {
 static void read_plan(void) {
     char *line = NULL; size_t room = 0; ssize_t size;
     while ((size = getline(&line, &room, stdin)) > 0) {
-        char *word[8]; int words = 0;
-        for (char *p = strtok(line, " \n"); p && words < 8; p = strtok(NULL, " \n")) word[words++] = p;
+        char *word[9]; int words = 0;
+        for (char *p = strtok(line, " \n"); p && words < 9; p = strtok(NULL, " \n")) word[words++] = p;
         struct conn *c = conn_count ? &conns[conn_count - 1] : NULL;
         if (!words) continue;
         if (!strcmp(word[0], "conn")) {
@@ -308,7 +341,7 @@ static void read_plan(void) {
         } else if (!strcmp(word[0], "send")) {
             c->sender = 1;
             c->message = unhex(word[1]);
-            number(&c->message);
+            find_numbers(&c->message);
         } else if (!strcmp(word[0], "recv")) {
             c->receiver = atoi(word[4]);
             c->needle = unhex(word[1]);
@@ -318,7 +351,7 @@ static void read_plan(void) {
             pairs[pair_count++] = (struct pair){.from = &conns[atoi(word[1])], .to = &conns[atoi(word[2])]};
         } else if (!strcmp(word[0], "run")) {
             window = atol(word[1]); seconds = atof(word[2]); warmup = atof(word[3]);
-            spin = atoi(word[4]); rate = atof(word[5]);
+            spin = atoi(word[4]); rate = atof(word[5]); burst = atol(word[6]); roving = atoi(word[7]);
             return;
         }
     }
@@ -340,14 +373,14 @@ static void log_in(void) {
 }
 
 static void drive(double until) {
-    double started = now(), due = 0;
-    int turn_of = 0;
-    while (now() < until) {
+    double started = now();
+    for (long slot = 0; now() < until;) {
         turn(spin ? 0 : rate ? 1 : 100);
         if (rate == 0) continue;
-        for (due = (now() - started) * rate; sent < due; turn_of = (turn_of + 1) % pair_count)
-            if (pairs[turn_of].count < pairs[turn_of].window) send_messages(&pairs[turn_of], 1);
-            else due -= 1; /* the pair is full: the rate can't be kept, and shows as fewer sent */
+        for (double due = (now() - started) * rate / burst; slot < due; slot++) {
+            struct pair *pair = next_pair(); /* one that is full: the rate can't be kept, and shows as fewer sent */
+            if (pair->count + burst <= pair->window) send_messages(pair, burst, started + slot * burst / rate);
+        }
     }
 }
 
@@ -371,15 +404,17 @@ int main(int argc, char **argv) {
     conns = calloc((size_t)conn_room, sizeof *conns);
     pairs = calloc((size_t)pair_room, sizeof *pairs);
     tls = SSL_CTX_new(TLS_client_method()); /* loopback and our own server: names are not at stake */
+    SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);
     epoll = epoll_create1(0);
     read_plan();
     log_in();
     for (int i = 0; i < pair_count; i++) {
-        pairs[i].window = rate ? 1024 : window;
+        pairs[i].window = rate ? DEEPEST : window;
         pairs[i].sent_at = calloc((size_t)pairs[i].window, sizeof(double));
         pairs[i].from->pair = pairs[i].to->pair = &pairs[i];
     }
-    if (rate == 0) for (int i = 0; i < pair_count; i++) send_messages(&pairs[i], window);
+    if (rate == 0 && roving) for (long i = 0; i < window && pair_count; i++) send_messages(next_pair(), 1, now());
+    else if (rate == 0) for (int i = 0; i < pair_count; i++) send_messages(&pairs[i], window, now());
     if (pair_count) drive(now() + warmup);
     puts("ready");
     fflush(stdout);

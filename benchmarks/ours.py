@@ -5,12 +5,19 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.plan import Plan, body
-from benchmarks.programs import Process, twistd
+from benchmarks.programs import Certificate, Process, free_port, twistd
+
+PASSWORD = "rahasia"
+AT_ONCE = 64
+"""Registrations under way at a time: the manager works on one while another waits for its disk."""
+
+HELLO = {"ip_local": "127.0.0.1", "port": 0, "type": "client"}
 
 
 @dataclass(frozen=True)
@@ -22,81 +29,163 @@ class User:
     port: int
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What a suite is started with.
+
+    Args:
+        relays: how many.
+        cpus: the cores that the relays are bound to, in turn.
+        options: of each relay.
+        manager: options of the manager.
+        certificate: what a relay shows at a second door, for users over TLS.
+    """
+
+    relays: int = 1
+    cpus: tuple[int, ...] = (0,)
+    options: tuple[str, ...] = ()
+    manager: tuple[str, ...] = ()
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How the pairs of a plan talk.
+
+    Args:
+        size: bytes of a body.
+        ack: sessions with acknowledgement, messages with an ``id``.
+        every: messages an acknowledgement is for.
+        across: sender and receiver at different relays, else at the same one.
+        offline: each message to the receiver goes with one to somebody who is nowhere.
+        tls: through the relays' second door.
+    """
+
+    size: int = 100
+    ack: bool = False
+    every: int = 100
+    across: bool = False
+    offline: bool = False
+    tls: bool = False
+
+
+@dataclass
 class Suite:
     """A tracker, a manager, and relays on one core each or all on one.
 
     Args:
         folder: for their data.
-        relays: how many.
-        cpus: the cores the relays are bound to, in turn.
+        settings: how many, where, and what they are told.
     """
 
-    def __init__(self, folder: Path, relays: int = 1, cpus: tuple[int, ...] = (0,), *options: str) -> None:
-        self.tracker = twistd("xjtracker", folder)
-        at = ("--tracker", f"127.0.0.1:{self.tracker.port}")
-        self.manager = twistd("xjmanager", folder, *at, "--key-rounds", "4096")
-        self.relays = [
-            twistd("xjrelay", folder, *at, *options, cpu=cpus[n % len(cpus)]) for n in range(relays)
-        ]
+    folder: Path
+    settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        self.tracker = twistd("xjtracker", self.folder)
+        self._at = ("--tracker", f"127.0.0.1:{self.tracker.port}")
+        options = ("--key-rounds", "4096", *self.settings.manager)
+        self.manager = twistd("xjmanager", self.folder, *self._at, *options)
+        self.relays: list[Process] = []
+        self.doors: dict[int, int] = {}
         self._serial = 0
-        self._wait_for_relays()
+        self.grow(self.settings.relays)
 
     @property
     def processes(self) -> list[Process]:
         """All of them."""
         return [self.tracker, self.manager, *self.relays]
 
+    def grow(self, relays: int) -> None:
+        """Until there are so many relays, and each is assigned users."""
+        while len(self.relays) < relays:
+            cpu = self.settings.cpus[len(self.relays) % len(self.settings.cpus)]
+            door = free_port()
+            options = (*self.settings.options, *_tls(self.settings.certificate, door))
+            relay = twistd("xjrelay", self.folder, *self._at, *options, cpu=cpu)
+            self.relays.append(relay)
+            self.doors[relay.port] = door
+        seen: set[int] = set()
+        while seen != {relay.port for relay in self.relays}:
+            seen |= {user.port for user in self.users(1)}
+
     def users(self, count: int) -> list[User]:
         """New accounts, each with a token for the relay it was given."""
-        return [self._register() for _ in range(count)]
+        made: list[User] = []
+        while len(made) < count:
+            made += self._register(min(AT_ONCE, count - len(made)))
+        return made
 
     def end(self) -> None:
         """End every process."""
         for process in reversed(self.processes):
             process.end()
 
-    def _register(self) -> User:
-        self._serial += 1
-        name = f"user{self._serial}"
-        answer = self._ask({"type": "auth", "username": name, "password": "rahasia", "register": True})
-        return User(name, answer["token"], answer["component"][0]["port"])
-
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        with socket.create_connection(("127.0.0.1", self.manager.port)) as link:
-            hello = {"ip_local": "127.0.0.1", "port": 0, "type": "client"}
-            link.sendall(f"{json.dumps(hello)}\n{json.dumps(request)}\n".encode())
-            answer: dict[str, Any] = json.loads(link.makefile().readline())
-            return answer
-
-    def _wait_for_relays(self) -> None:
-        """Until each is assigned somebody."""
-        seen: set[int] = set()
-        while len(seen) < len(self.relays):
-            self._serial += 1
-            answer = self._ask(
-                {"type": "auth", "username": f"probe{self._serial}", "password": "x1", "register": True}
-            )
-            seen |= {component["port"] for component in answer["component"]}
+    def _register(self, count: int) -> list[User]:
+        names = [f"user{self._serial + number}" for number in range(count)]
+        self._serial += count
+        links = [login_at_manager(self.manager.port, name, register=True) for name in names]
+        answers = [json.loads(link.makefile().readline()) for link in links]
+        for link in links:
+            link.close()
+        return [
+            User(name, answer["token"], answer["component"][0]["port"])
+            for name, answer in zip(names, answers, strict=True)
+            if answer["component"]
+        ]
 
 
-def plan(
-    suite: Suite, pairs: int, size: int, ack: bool = False, across: bool = False, every: int = 8
-) -> Plan:
-    """Pairs of sender and receiver; ``across``: on different relays, else on the same one."""
+def login_at_manager(port: int, name: str, register: bool = False) -> socket.socket:
+    """A connection that has asked to be logged in; the answer is yet to be read."""
+    link = socket.create_connection(("127.0.0.1", port))
+    request: dict[str, Any] = {"type": "auth", "username": name, "password": PASSWORD}
+    request |= {"register": True} if register else {}
+    link.sendall(f"{json.dumps(HELLO)}\n{json.dumps(request)}\n".encode())
+    return link
+
+
+def _tls(certificate: Certificate | None, door: int) -> tuple[str, ...]:
+    if certificate is None:
+        return ()
+    return (
+        *("--listen", f"tls:{door}", "--tls-certificate", str(certificate.chain)),
+        *("--tls-key", str(certificate.key), "--tls-authority", str(certificate.authority)),
+    )
+
+
+def plan(suite: Suite, pairs: int, traffic: Traffic) -> Plan:
+    """Pairs of sender and receiver."""
+    return plan_of(suite, couples(suite, pairs, traffic.across), traffic)
+
+
+def plan_of(suite: Suite, chosen: Sequence[tuple[User, User]], traffic: Traffic) -> Plan:
+    """These pairs of sender and receiver."""
     made = Plan()
-    for sender, receiver in _couples(suite, pairs, across):
-        receives = made.conn(receiver.port, [login(receiver, ack)])
-        made.receives(ack=b'{"stanza":"ack","h":%ld}\n' if ack else b"", every=every)
-        sends = made.conn(sender.port, [login(sender, ack)])
-        identity = b'"id":"@@@@@@@@@@@@",' if ack else b""
-        made.sends(
-            b'{"stanza":"message","from":"%b","to":"%b",%b"body":"%b"}\n'
-            % (sender.name.encode(), receiver.name.encode(), identity, body(size))
-        )
-        if ack:
-            made.receives(b'"stanza":"receipt"', b'{"stanza":"ack","h":%ld}\n', every, counts=False)
+    absent = suite.users(len(chosen)) if traffic.offline else []
+    acknowledges = b'{"stanza":"ack","h":%ld}\n'
+    for number, (sender, receiver) in enumerate(chosen):
+        receives = _session(suite, made, receiver, traffic)
+        made.receives(ack=acknowledges if traffic.ack else b"", every=traffic.every)
+        sends = _session(suite, made, sender, traffic)
+        lines = message(sender.name, receiver.name, traffic)
+        if traffic.offline:
+            lines += message(sender.name, absent[number].name, traffic, marked=False)
+        made.sends(lines)
+        if traffic.ack:
+            made.receives(b'"stanza":"receipt"', acknowledges, traffic.every, counts=False)
         made.pair(sends, receives)
     return made
+
+
+def message(sender: str, receiver: str, traffic: Traffic, marked: bool = True) -> bytes:
+    """A message's line; ``marked``: it counts as one of its pair where it is heard."""
+    identity = b'"id":"@@@@@@@@@@@@",' if traffic.ack else b""
+    return b'{"stanza":"message","from":"%b","to":"%b",%b"body":"%b"}\n' % (
+        sender.encode(),
+        receiver.encode(),
+        identity,
+        body(traffic.size, marked),
+    )
 
 
 def login(user: User, ack: bool) -> tuple[bytes, bytes]:
@@ -105,15 +194,24 @@ def login(user: User, ack: bool) -> tuple[bytes, bytes]:
     return json.dumps(hello | ({"ack": True} if ack else {})).encode() + b"\n", b'"hello!"'
 
 
-def _couples(suite: Suite, pairs: int, across: bool) -> list[tuple[User, User]]:
+def _session(suite: Suite, made: Plan, user: User, traffic: Traffic) -> int:
+    port = suite.doors[user.port] if traffic.tls else user.port
+    return made.conn(port, [login(user, traffic.ack)], tls=int(traffic.tls))
+
+
+def couples(suite: Suite, pairs: int, across: bool = False) -> list[tuple[User, User]]:
+    """So many pairs of new users, each at one relay or (``across``) at two."""
     by_port: dict[int, list[User]] = {}
-    couples: list[tuple[User, User]] = []
-    while len(couples) < pairs:
-        for user in suite.users(2 * len(suite.relays)):
+    made: list[tuple[User, User]] = []
+    while len(made) < pairs:
+        wanted = max(2 * len(suite.relays), 2 * (pairs - len(made)))
+        for user in suite.users(wanted):
             by_port.setdefault(user.port, []).append(user)
         if across and len(by_port) > 1:
             one, other = list(by_port.values())[:2]
-            couples += [(one.pop(), other.pop()) for _ in range(min(len(one), len(other)))]
+            made += [(one.pop(), other.pop()) for _ in range(min(len(one), len(other)))]
         elif not across:
-            couples += [(users.pop(), users.pop()) for users in by_port.values() if len(users) > 1]
-    return couples[:pairs]
+            for users in by_port.values():
+                while len(users) > 1:
+                    made.append((users.pop(), users.pop()))
+    return made[:pairs]

@@ -1,53 +1,74 @@
 # SPDX-License-Identifier: MIT
-"""The peers one can install from a distribution, each in its own dialect; and the floor in C."""
+"""The servers one can install from a distribution, each on loopback in its own folder; and the floor in C."""
 
 from __future__ import annotations
 
 import shutil
-import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.plan import BUILD, Plan, body
-from benchmarks.programs import Process, free_port
+from benchmarks import wires, xmpp
+from benchmarks.plan import BUILD, Plan
+from benchmarks.programs import Certificate, Process, free_port
+from benchmarks.wires import Wire
 
-Steps = list[tuple[bytes, bytes]]
+Start = Callable[[Path, int, Certificate | None], Process]
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One server and its dialect.
+    """One server and how it is spoken to.
 
     Args:
-        name: in the table.
+        name: in the tables.
         program: what must be installed.
-        start: runs it in a folder, on a core.
-        receive: how the receiver of pair N logs in.
-        send: how the sender of pair N logs in, and its message of so many bytes.
+        start: runs it in a folder, on a core, with a certificate or without TLS.
+        wire: what is said to it.
+        tls: 0 it isn't measured over TLS, 1 TLS from the beginning, 2 after a line in the clear.
+        accounts: makes accounts, where it needs them.
     """
 
     name: str
     program: str
-    start: Callable[[Path, int], Process]
-    receive: Callable[[int], Steps]
-    send: Callable[[int, int], tuple[Steps, bytes]]
+    start: Start
+    wire: Wire
+    tls: int = 0
+    accounts: Callable[[Process, Sequence[str]], None] | None = None
+    package: str = field(default="")
 
     @property
     def installed(self) -> bool:
         """Whether it can be run here."""
         return _which(self.program) is not None
 
-    def plan(self, port: int, pairs: int, size: int) -> Plan:
+    @property
+    def version(self) -> str:
+        """The distribution's, or nothing for the floor."""
+        asked = ["dpkg-query", "--show", "--showformat=${Version}", self.package or self.program]
+        try:
+            return subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+        except OSError:
+            return ""
+
+    def plan(self, port: int, pairs: int, size: int, offline: bool = False, tls: bool = False) -> Plan:
         """Pairs of sender and receiver."""
         made = Plan()
+        secure = self.tls if tls else 0
         for number in range(pairs):
-            receives = made.conn(port, self.receive(number))
-            made.receives()
-            steps, message = self.send(number, size)
-            sends = made.conn(port, steps)
-            made.sends(message)
+            receives = made.conn(port, self.wire.receive(number), secure)
+            made.receives(ack=self.wire.ack, every=0 if self.wire.ack else 1)
+            sends = made.conn(port, self.wire.send(number), secure)
+            made.sends(self.wire.line(number, size, offline))
             made.pair(sends, receives)
+        return made
+
+    def idle(self, port: int, count: int) -> Plan:
+        """So many receivers to whom nobody says anything."""
+        made = Plan()
+        for number in range(count):
+            made.conn(port, self.wire.receive(number))
         return made
 
 
@@ -58,105 +79,38 @@ def _which(program: str) -> str | None:
 
 
 def _run(
-    program: str, *arguments: str, config: tuple[str, str] | None = None
-) -> Callable[[Path, int], Process]:
-    """Starts a program with ``{port}`` and ``{folder}`` filled in, and a configuration file."""
+    program: str, *arguments: str, tls: Sequence[str] = (), config: tuple[str, str, str] | None = None
+) -> Start:
+    """Starts a program, with what is in braces filled in.
 
-    def start(folder: Path, cpu: int) -> Process:
+    Args:
+        arguments: its own.
+        tls: those that follow with a certificate.
+        config: a file's name, its text, and what follows with a certificate.
+    """
+
+    def start(folder: Path, cpu: int, certificate: Certificate | None) -> Process:
         port = free_port()
-        filled = [argument.format(port=port, folder=folder) for argument in arguments]
+        places = {"{port}": str(port), "{folder}": str(folder)}
+        if certificate is not None:
+            places |= {
+                "{chain}": str(certificate.chain),
+                "{key}": str(certificate.key),
+                "{authority}": str(certificate.authority),
+            }
         if config is not None:
-            (folder / config[0]).write_text(
-                config[1].replace("{port}", str(port)).replace("{folder}", str(folder))
-            )
-        return Process([_which(program) or program, *filled], port, folder, cpu)
+            name, text, secure = config
+            (folder / name).write_text(_fill(text + (secure if certificate else ""), places))
+        said = [_fill(argument, places) for argument in (*arguments, *(tls if certificate else ()))]
+        return Process([_which(program) or program, *said], port, folder, cpu)
 
     return start
 
 
-# -- the floor -------------------------------------------------------------------------------
-
-
-def _floor_hello(name: str) -> Steps:
-    return [(b'{"username":"%b","message":"hello!"}\n' % name.encode(), b"hello!")]
-
-
-def _floor_send(number: int, size: int) -> tuple[Steps, bytes]:
-    message = b'{"stanza":"message","from":"s%d","to":"r%d","body":"%b"}\n' % (number, number, body(size))
-    return _floor_hello(f"s{number}"), message
-
-
-# -- NATS ------------------------------------------------------------------------------------
-
-_NATS_HELLO = b'CONNECT {"verbose":false,"pedantic":false}\r\n'
-
-
-def _nats_receive(number: int) -> Steps:
-    return [(_NATS_HELLO + b"SUB s.%d 1\r\nPING\r\n" % number, b"PONG")]
-
-
-def _nats_send(number: int, size: int) -> tuple[Steps, bytes]:
-    return [(_NATS_HELLO + b"PING\r\n", b"PONG")], b"PUB s.%d %d\r\n%b\r\n" % (number, size, body(size))
-
-
-# -- MQTT ------------------------------------------------------------------------------------
-
-
-def _mqtt(kind: int, content: bytes) -> bytes:
-    length, size = b"", len(content)
-    while True:
-        size, digit = divmod(size, 128)
-        length += bytes([digit | (128 if size else 0)])
-        if not size:
-            return bytes([kind]) + length + content
-
-
-def _text(text: bytes) -> bytes:
-    return struct.pack(">H", len(text)) + text
-
-
-def _mqtt_hello(name: bytes) -> tuple[bytes, bytes]:
-    return _mqtt(0x10, _text(b"MQTT") + b"\x04\x02\x00\x00" + _text(name)), b"\x20\x02\x00\x00"
-
-
-def _mqtt_receive(number: int) -> Steps:
-    topic = _text(b"s/%d" % number)
-    return [
-        _mqtt_hello(b"r%d" % number),
-        (_mqtt(0x82, b"\x00\x01" + topic + b"\x00"), b"\x90\x03\x00\x01\x00"),
-    ]
-
-
-def _mqtt_send(number: int, size: int) -> tuple[Steps, bytes]:
-    return [_mqtt_hello(b"s%d" % number)], _mqtt(0x30, _text(b"s/%d" % number) + body(size))
-
-
-# -- redis -----------------------------------------------------------------------------------
-
-
-def _redis_receive(number: int) -> Steps:
-    return [(b"SUBSCRIBE s%d\r\n" % number, b":1\r\n")]
-
-
-def _redis_send(number: int, size: int) -> tuple[Steps, bytes]:
-    channel = b"s%d" % number
-    message = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, size, body(size))
-    return [(b"PING\r\n", b"PONG")], message
-
-
-# -- IRC -------------------------------------------------------------------------------------
-
-
-def _irc_hello(name: bytes) -> Steps:
-    return [(b"NICK %b\r\nUSER %b 0 * :%b\r\n" % (name, name, name), b" 376 ")]
-
-
-def _irc_receive(number: int) -> Steps:
-    return _irc_hello(b"r%d" % number)
-
-
-def _irc_send(number: int, size: int) -> tuple[Steps, bytes]:
-    return _irc_hello(b"s%d" % number), b"PRIVMSG r%d :%b\r\n" % (number, body(size))
+def _fill(text: str, places: dict[str, str]) -> str:
+    for place, value in places.items():
+        text = text.replace(place, value)
+    return text
 
 
 _NGIRCD = """[Global]
@@ -177,46 +131,92 @@ Ident = no
 PAM = no
 """
 
+_INSPIRCD = """<server name="irc.example.org" description="bench" network="bench" id="0BE">
+<admin name="bench" nick="bench" email="bench@example.org">
+<bind address="127.0.0.1" port="{port}" type="clients">
+<connect name="main" allow="*" timeout="60" pingfreq="600" hardsendq="64M" softsendq="64M" recvq="16M"
+ threshold="100000000" commandrate="100000000" fakelag="no" localmax="100000" globalmax="100000"
+ resolvehostnames="no" useident="no" limit="100000" maxconnwarn="no">
+<class name="none" commands="" privs="">
+<performance nouserdns="yes" somaxconn="1024" softlimit="100000" quietbursts="yes" netbuffersize="65534">
+<options defaultmodes="" announcets="no">
+<execfiles motd="echo bench">
+<security announceinvites="none">
+<log method="file" type="*" level="default" target="{folder}/ircd.log">
+<pid file="{folder}/inspircd.pid">
+"""
+
 _MOSQUITTO = """listener {port} 127.0.0.1
 allow_anonymous true
 max_queued_messages 0
+max_inflight_messages 0
 set_tcp_nodelay true
 """
+_MOSQUITTO_TLS = """certfile {chain}
+keyfile {key}
+tls_version tlsv1.3
+"""
 
-PEERS = (
-    Peer(
-        "C on epoll (the floor)",
-        "floor",
-        _run("floor", "{port}"),
-        lambda n: _floor_hello(f"r{n}"),
-        _floor_send,
+
+def _mosquitto(folder: Path, cpu: int, certificate: Certificate | None) -> Process:
+    """It gives up being root unless told, and then can't read its folder."""
+    user = "user root\n"
+    config = ("mosquitto.conf", user + _MOSQUITTO, _MOSQUITTO_TLS)
+    return _run("mosquitto", "-c", "{folder}/mosquitto.conf", config=config)(folder, cpu, certificate)
+
+
+def _xmpp(name: str) -> Start:
+    def start(folder: Path, cpu: int, _certificate: Certificate | None) -> Process:
+        return xmpp.SERVERS[name](folder, cpu).process
+
+    return start
+
+
+def _xmpp_accounts(process: Process, names: Sequence[str]) -> None:
+    xmpp.XmppServer("the server", process).register(names)
+
+
+FLOOR = Peer("C on epoll (the floor)", "floor", _run("floor", "{port}"), wires.FLOOR)
+NATS = Peer(
+    "nats-server",
+    "nats-server",
+    _run(
+        *("nats-server", "-a", "127.0.0.1", "-p", "{port}"),
+        tls=("--tls", "--tlscert", "{chain}", "--tlskey", "{key}"),
     ),
-    Peer(
-        "nats-server",
-        "nats-server",
-        _run("nats-server", "-a", "127.0.0.1", "-p", "{port}"),
-        _nats_receive,
-        _nats_send,
-    ),
-    Peer(
-        "mosquitto, QoS 0",
-        "mosquitto",
-        _run("mosquitto", "-c", "{folder}/mosquitto.conf", config=("mosquitto.conf", _MOSQUITTO)),
-        _mqtt_receive,
-        _mqtt_send,
-    ),
-    Peer(
-        "redis",
-        "redis-server",
-        _run("redis-server", "--bind", "127.0.0.1", "--port", "{port}", "--save", "", "--appendonly", "no"),
-        _redis_receive,
-        _redis_send,
-    ),
-    Peer(
-        "ngircd",
-        "ngircd",
-        _run("ngircd", "--nodaemon", "--config", "{folder}/ngircd.conf", config=("ngircd.conf", _NGIRCD)),
-        _irc_receive,
-        _irc_send,
-    ),
+    wires.NATS,
+    tls=2,
 )
+MOSQUITTO = Peer("mosquitto, QoS 0", "mosquitto", _mosquitto, wires.MQTT, tls=1)
+MOSQUITTO_ACKNOWLEDGED = Peer("mosquitto, QoS 1", "mosquitto", _mosquitto, wires.MQTT_ACKNOWLEDGED, tls=1)
+REDIS = Peer(
+    "redis",
+    "redis-server",
+    _run(
+        *("redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"),
+        *("--dir", "{folder}", "--port", "{port}"),
+    ),
+    wires.REDIS,
+)
+NGIRCD = Peer(
+    "ngircd",
+    "ngircd",
+    _run("ngircd", "--nodaemon", "--config", "{folder}/ngircd.conf", config=("ngircd.conf", _NGIRCD, "")),
+    wires.IRC,
+)
+INSPIRCD = Peer(
+    "inspircd",
+    "inspircd",
+    _run(
+        *("inspircd", "--nofork", "--runasroot", "--config", "{folder}/inspircd.conf"),
+        config=("inspircd.conf", _INSPIRCD, ""),
+    ),
+    wires.IRC,
+)
+PROSODY = Peer("prosody", "prosody", _xmpp("prosody"), wires.XMPP, accounts=_xmpp_accounts)
+EJABBERD = Peer(
+    "ejabberd", "ejabberdctl", _xmpp("ejabberd"), wires.XMPP, accounts=_xmpp_accounts, package="ejabberd"
+)
+
+PEERS = (FLOOR, NATS, MOSQUITTO, MOSQUITTO_ACKNOWLEDGED, REDIS, NGIRCD, INSPIRCD, PROSODY, EJABBERD)
+"""In the order of the tables."""

@@ -14,9 +14,9 @@ MARK = b"#!#"
 """Stands once in every body: by it a receiver knows a message."""
 
 
-def body(size: int) -> bytes:
-    """A body of so many bytes, the mark and a number's place in it."""
-    return (MARK + b"x" * size)[:size]
+def body(size: int, marked: bool = True) -> bytes:
+    """A body of so many bytes, with the mark in it or without."""
+    return ((MARK if marked else b"") + b"x" * size)[:size]
 
 
 def _hex(data: bytes) -> str:
@@ -31,10 +31,8 @@ class Plan:
     conns: int = 0
     pairs: int = 0
 
-    def conn(
-        self, port: int, steps: list[tuple[bytes, bytes]], tls: bool = False, host: str = "127.0.0.1"
-    ) -> int:
-        """A connection and how it logs in; its number."""
+    def conn(self, port: int, steps: list[tuple[bytes, bytes]], tls: int = 0, host: str = "127.0.0.1") -> int:
+        """A connection and how it logs in; its number. ``tls``: 1 at once, 2 after a line in the clear."""
         self.lines.append(f"conn {host} {port} {int(tls)}")
         self.lines += [f"step {_hex(send)} {_hex(expect)}" for send, expect in steps]
         self.conns += 1
@@ -45,7 +43,7 @@ class Plan:
         self.lines.append(f"send {_hex(message)}")
 
     def receives(self, needle: bytes = MARK, ack: bytes = b"", every: int = 1, counts: bool = True) -> None:
-        """The connection just made receives."""
+        """The connection just made receives; ``every`` 0: each is acknowledged by the two bytes before it."""
         self.lines.append(f"recv {_hex(needle)} {_hex(ack)} {every} {int(counts)}")
 
     def pair(self, sender: int, receiver: int) -> None:
@@ -53,29 +51,51 @@ class Plan:
         self.lines.append(f"pair {sender} {receiver}")
         self.pairs += 1
 
-    def text(self, window: int, seconds: float, warmup: float, spin: bool, rate: float) -> str:
+    def text(self, run: Run) -> str:
         """The whole plan."""
-        run = f"run {window} {seconds} {warmup} {int(spin)} {rate}"
-        return "\n".join([*self.lines, run, ""])
+        return "\n".join([*self.lines, run.line, ""])
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a plan is run.
+
+    Args:
+        window: messages in flight a pair.
+        seconds: of the measured part.
+        warmup: seconds before it.
+        spin: poll without sleeping, as a client elsewhere does: it makes no server pay for waking it.
+        rate: messages a second over all pairs, each due at its own time; 0 for as many as go.
+        burst: messages of a pair that are due together.
+        roving: ``window`` messages in flight in all, and the next one is the next pair's.
+    """
+
+    window: int = 1
+    seconds: float = 3.0
+    warmup: float = 0.5
+    spin: bool = True
+    rate: float = 0
+    burst: int = 1
+    roving: bool = False
+
+    @property
+    def line(self) -> str:
+        """In the words of ``load.c``."""
+        return (
+            f"run {self.window} {self.seconds} {self.warmup} {int(self.spin)} "
+            f"{self.rate} {self.burst} {int(self.roving)}"
+        )
 
 
 class Load:
     """The load generator, logged in and warm from its construction on."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        window: int = 1,
-        seconds: float = 3.0,
-        warmup: float = 0.5,
-        spin: bool = True,
-        rate: float = 0,
-    ) -> None:
+    def __init__(self, plan: Plan, run: Run | None = None) -> None:
         self._process = subprocess.Popen(
             [BUILD / "load", str(plan.conns + 1)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(plan.text(window, seconds, warmup, spin, rate))
+        self._process.stdin.write(plan.text(run or Run()))
         self._process.stdin.flush()
         if self._line() != "ready":
             raise RuntimeError(f"the load generator ended with status {self._process.wait()}")

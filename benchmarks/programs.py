@@ -9,9 +9,30 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-TICK = os.sysconf("SC_CLK_TCK")
+from xjrelay.security import certificates
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What every server under measurement shows, the same: P-256, of an authority of its own."""
+
+    chain: Path
+    key: Path
+    authority: Path
+
+
+def make_certificate(folder: Path) -> Certificate:
+    """A new one for this machine, its files in the folder."""
+    authority = certificates.make_authority("bench", time.time())
+    issued = certificates.issue(authority, ["localhost", "127.0.0.1"], time.time())
+    made = Certificate(folder / "chain.pem", folder / "key.pem", folder / "authority.pem")
+    made.chain.write_bytes(issued.certificate)
+    made.key.write_bytes(issued.key)
+    made.authority.write_bytes(authority.certificate)
+    return made
 
 
 def free_port() -> int:
@@ -22,8 +43,13 @@ def free_port() -> int:
         return port
 
 
+def cpu_clock(pid: int) -> int:
+    """The clock of a process's CPU time: what ``clock_getcpuclockid`` gives on Linux."""
+    return (~pid << 3) | 2
+
+
 class Process:
-    """One server process (its children are accounted for with it).
+    """One server process, all its threads.
 
     Args:
         command: what to run.
@@ -58,9 +84,8 @@ class Process:
         return self._process.pid
 
     def cpu_seconds(self) -> float:
-        """User and system time of all its threads so far, in seconds."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        """User and system time of all its threads so far, in seconds, as the kernel counts it."""
+        return time.clock_gettime(cpu_clock(self.pid))
 
     def resident(self) -> int:
         """Resident memory in bytes."""
@@ -90,7 +115,7 @@ class Process:
 
 
 def twistd(plugin: str, folder: Path, *options: str, cpu: int | None = None) -> Process:
-    """One of our own programs, on a free port."""
+    """One of our own programs, on a free port of loopback."""
     port = free_port()
     command = [
         *(str(Path(sys.executable).with_name("twistd")), "--nodaemon", "--pidfile=", plugin),

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: MIT
+"""What is measured of whom: the scenes, each a table, and in each ours beside every peer that can do it.
+
+All servers of a scene run at the same time, idle but for the one that is measured, so that the rounds go
+round: what the machine does meanwhile hits all of them alike.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks import ours
+from benchmarks.measure import Case, Row, observe
+from benchmarks.ours import Settings, Suite, Traffic
+from benchmarks.peers import MOSQUITTO_ACKNOWLEDGED, PEERS, Peer
+from benchmarks.plan import Plan, Run
+from benchmarks.programs import Process, make_certificate
+
+SHAPES = ((1, 1), (200, 1), (50, 16), (200, 64))
+"""Pairs of sender and receiver, and messages in flight a pair."""
+
+SOME = ((200, 1), (50, 16))
+"""Where four shapes would say no more than two."""
+
+SIZES = (1024, 16 * 1024)
+
+OURS, ACKNOWLEDGED = "xjrelay", "xjrelay, acknowledged"
+ACROSS, ACROSS_ACKNOWLEDGED = "two relays, across", "two relays, across, acknowledged"
+SPREAD, SPREAD_ACKNOWLEDGED = "two relays, two cores", "two relays, two cores, acknowledged"
+
+PLAIN, TLS, BODIES, OFFLINE, TAIL = "plain", "TLS 1.3", "bodies", "half offline", "half of the top rate"
+SCENES = (PLAIN, TLS, BODIES, OFFLINE, TAIL)
+
+BURST = 16
+"""Messages due together in the tail of what came in windows of 64."""
+
+Planner = Callable[[int, int, bool], Plan]
+"""Pairs, bytes of a body, whether half go to nobody."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How long, how often, of whom.
+
+    Args:
+        seconds: of each measurement.
+        rounds: of the scenes that goals are about; the best counts.
+        shapes: pairs and window.
+        sizes: bytes of a body beside 100.
+        only: servers whose name begins so; empty for all.
+        peers: the others too, or ours alone.
+    """
+
+    seconds: float = 1.0
+    rounds: int = 2
+    shapes: tuple[tuple[int, int], ...] = SHAPES
+    sizes: tuple[int, ...] = SIZES
+    only: tuple[str, ...] = ()
+    peers: bool = True
+
+    def wants(self, name: str) -> bool:
+        """Whether a server is to be measured."""
+        return not self.only or name.startswith(self.only)
+
+    @property
+    def some(self) -> tuple[tuple[int, int], ...]:
+        """The shapes of the smaller scenes."""
+        return tuple(shape for shape in self.shapes if shape in SOME) or self.shapes
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A server under measurement.
+
+    Args:
+        name: its row.
+        processes: whose CPU time counts.
+        plan: makes a plan.
+        longest: bytes of a body that it can carry.
+    """
+
+    name: str
+    processes: list[Process]
+    plan: Planner
+    longest: int
+
+
+@contextmanager
+def subjects(scene: str, options: Options) -> Iterator[list[Subject]]:
+    """Everybody who takes part in a scene, running."""
+    with ExitStack() as stack:
+        secure = scene == TLS
+        found = []
+        for peer in PEERS if options.peers else ():
+            if options.wants(peer.name) and _takes_part(peer, scene):
+                try:
+                    found.append(_peer(stack, peer, max(pairs for pairs, _ in options.shapes), secure))
+                except RuntimeError as error:
+                    print(f"{peer.name}: does not start, not measured: {error}", file=sys.stderr)
+        mine = _ours(stack, scene, options)
+        yield [*found[:1], *mine, *found[1:]] if options.peers else mine
+
+
+def _takes_part(peer: Peer, scene: str) -> bool:
+    if scene == TLS and not peer.tls:
+        return False
+    if scene == OFFLINE and peer is MOSQUITTO_ACKNOWLEDGED:
+        return False  # it forgets what nobody subscribed to
+    return peer.installed
+
+
+def _folder(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)))
+
+
+def _peer(stack: ExitStack, peer: Peer, pairs: int, secure: bool) -> Subject:
+    folder = _folder(stack)
+    process = peer.start(folder, 0, make_certificate(folder) if secure else None)
+    stack.callback(process.end)
+    if peer.accounts:
+        peer.accounts(process, [f"{kind}{number}" for kind in "rs" for number in range(pairs)])
+
+    def plan(pairs: int, size: int, offline: bool) -> Plan:
+        return peer.plan(process.port, pairs, size, offline, secure)
+
+    return Subject(peer.name, [process], plan, peer.wire.longest)
+
+
+def _ours(stack: ExitStack, scene: str, options: Options) -> list[Subject]:
+    """Our relay with and without acknowledgement, and in the plain scene two of them."""
+    forms = [(OURS, Traffic()), (ACKNOWLEDGED, Traffic(ack=True))]
+    found = _forms(stack, forms, scene, options, Settings())
+    if scene == PLAIN:
+        forms = [(ACROSS, Traffic(across=True)), (ACROSS_ACKNOWLEDGED, Traffic(across=True, ack=True))]
+        found += _forms(stack, forms, scene, options, Settings(relays=2))
+        forms = [(SPREAD, Traffic()), (SPREAD_ACKNOWLEDGED, Traffic(ack=True))]
+        found += _forms(stack, forms, scene, options, Settings(relays=2, cpus=(0, 1)))
+    return found
+
+
+def _forms(
+    stack: ExitStack, forms: list[tuple[str, Traffic]], scene: str, options: Options, settings: Settings
+) -> list[Subject]:
+    forms = [(name, traffic) for name, traffic in forms if options.wants(name)]
+    if not forms:
+        return []
+    folder = _folder(stack)
+    certificate = make_certificate(folder) if scene == TLS else None
+    mailbox = ("--mailbox-max", "100000000") if scene == OFFLINE else ()
+    suite = Suite(folder, replace(settings, certificate=certificate, manager=mailbox))
+    stack.callback(suite.end)
+    return [_form(suite, name, replace(traffic, tls=scene == TLS)) for name, traffic in forms]
+
+
+def _form(suite: Suite, name: str, traffic: Traffic) -> Subject:
+    def plan(pairs: int, size: int, offline: bool) -> Plan:
+        return ours.plan(suite, pairs, replace(traffic, size=size, offline=offline))
+
+    return Subject(name, suite.relays, plan, 60_000)
+
+
+# -- the scenes ------------------------------------------------------------------------------
+
+
+def play(scene: str, options: Options, top: Iterable[Row] = ()) -> Iterator[Row]:
+    """A scene's rows, one a measurement: those of the same case are for :func:`best`.
+
+    Args:
+        top: rows of the plain scene, from which :data:`TAIL` takes its rates.
+    """
+    with subjects(scene, options) as found:
+        if scene == TAIL:
+            yield from _tail(found, options, list(top))
+            return
+        shapes = options.shapes if scene in {PLAIN, TLS} else options.some
+        for _ in range(options.rounds if scene in {PLAIN, TLS} else 1):
+            for pairs, window in shapes:
+                for size in options.sizes if scene == BODIES else (100,):
+                    yield from _turn(scene, found, pairs, Run(window, options.seconds, 0.3), size)
+
+
+def _turn(scene: str, found: list[Subject], pairs: int, run: Run, size: int) -> Iterator[Row]:
+    offline = scene == OFFLINE
+    for subject in found:
+        if size <= subject.longest:
+            case = Case(scene, subject.name, pairs, run, size, each=2 if offline else 1)
+            yield observe(case, subject.processes, subject.plan(pairs, size, offline))
+
+
+def _tail(found: list[Subject], options: Options, top: list[Row]) -> Iterator[Row]:
+    """Latency at half of the rate a server could carry: one message at a time, and in bursts."""
+    for subject in found:
+        for row in top:
+            single = (row.pairs, row.window) == (200, 1)
+            if row.server == subject.name and (single or (row.pairs, row.window) == (200, 64)):
+                burst = 1 if single else BURST
+                run = Run(row.window, 2 * options.seconds, 0.3, rate=row.rate / 2, burst=burst)
+                case = Case(TAIL, subject.name, row.pairs, run)
+                made = observe(case, subject.processes, subject.plan(row.pairs, 100, False))
+                yield replace(made, window=burst)
+
+
+def best(rows: Iterable[Row]) -> list[Row]:
+    """A row a case: of its rounds the least CPU time, the greatest rate, the shortest times, all the lost."""
+    merged: dict[tuple[str, str, tuple[int, int, int]], Row] = {}
+    for row in rows:
+        key = (row.scene, row.server, row.shape)
+        old = merged.get(key)
+        merged[key] = row if old is None else _better(old, row)
+    return list(merged.values())
+
+
+def _better(old: Row, new: Row) -> Row:
+    return replace(
+        old,
+        cpu=min(old.cpu, new.cpu),
+        rate=max(old.rate, new.rate),
+        p50=min(old.p50, new.p50),
+        p99=min(old.p99, new.p99),
+        p999=min(old.p999, new.p999),
+        lost=old.lost + new.lost,
+        memory=max(old.memory, new.memory),
+    )
+
+
+def missing() -> list[str]:
+    """Peers that aren't installed."""
+    return [peer.name for peer in PEERS if not peer.installed]
