@@ -53,7 +53,7 @@ NEVER_EACH_OTHER = {"client.tx": "client.aio", "client.aio": "client.tx"}
 def sources() -> list[Path]:
     """Every Python file of the project."""
     found = [ROOT / "conftest.py", *(ROOT / "twisted").rglob("*.py")]
-    for folder in ("xjrelay", "tests"):
+    for folder in ("xjrelay", "tests", "tools"):
         found += (ROOT / folder).rglob("*.py")
     return sorted(found)
 
