@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Our own servers on places and data folders that outlast them: with accounts made before, killed, started again.
+"""Our own servers, with accounts made before they start, killed and started again in their places.
 
 Where :mod:`benchmarks.ours` drives relays with accounts made as they are needed, this one is for what a
 manager does with very many accounts, and after a restart. Accounts and rosters are put into its database as
@@ -82,10 +82,11 @@ class House:
             self.running[name] = self._run(name)
 
     def kill(self, *names: str) -> None:
-        """End these with SIGKILL, the last one first."""
-        for name in reversed(names):
-            process = self.running.pop(name)
+        """End these with SIGKILL, at once."""
+        struck = [self.running.pop(name) for name in names]
+        for process in struck:
             os.kill(process.pid, signal.SIGKILL)
+        for process in struck:
             process.end()
 
     def end(self) -> None:
