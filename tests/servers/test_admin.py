@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from xjrelay import __version__
+from xjrelay.domain.histogram import Histogram
 from xjrelay.net.context import Counters
-from xjrelay.net.metrics import METRICS, Metrics, Part
-from xjrelay.servers.admin import add_admin, admin_site
+from xjrelay.net.metrics import Part, Sample, Samples, queue
+from xjrelay.net.trace import Trace
+from xjrelay.servers.admin import MAX_PATH, SOCKET, Pulse, add_admin, admin_site
 from xjrelay.servers.startup import Program
 from xjrelay.wire.errors import CloseReason
 
@@ -20,11 +25,25 @@ class AdminTests(SynchronousTestCase):
     """Requests as bytes, answers as bytes."""
 
     def setUp(self) -> None:
-        self.ready = False
+        self.missing: list[str] = ["no tracker lists it"]
+        self.broken: list[str] = []
         self.counters = Counters()
-        gauges = {"xjrelay_sessions": lambda: 7.0}
-        self.parts = [Part("relay1", self.counters, lambda: self.ready, gauges)]
-        self.site = admin_site(Clock(), self.parts)
+        self.histogram = Histogram()
+        self.clock = Clock()
+        self.trace = Trace(self.clock.seconds, 100)
+        self.parts = [
+            Part(
+                *("relay1", self.counters, lambda: self.missing, self.samples, lambda: {"kind": "relay"}),
+                broken=lambda: self.broken,
+                trace=self.trace,
+            )
+        ]
+        self.site = admin_site(Clock(), self.parts, "node")
+
+    def samples(self) -> Samples:
+        yield Sample("xjrelay_sessions", 7.0)
+        yield Sample("xjrelay_delivery_seconds", self.histogram, ("here",))
+        yield from queue("links", 3, 10)
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
         protocol = self.site.buildProtocol(None)
@@ -34,51 +53,135 @@ class AdminTests(SynchronousTestCase):
         head, _, body = transport.value().partition(b"\r\n\r\n")
         return int(head.split()[1]), body.decode()
 
-    def test_is_healthy_while_it_runs(self) -> None:
+    def test_is_healthy_unless_it_says_what_is_broken(self) -> None:
         self.assertEqual(self.get("/healthz"), (200, "ok\n"))
+        self.broken.append("the store: the disk is full")
+        self.assertEqual(self.get("/healthz"), (503, "relay1: the store: the disk is full\n"))
 
-    def test_is_ready_once_it_serves(self) -> None:
-        self.assertEqual(self.get("/readyz"), (503, "not ready: relay1\n"))
-        self.ready = True
+    def test_is_ready_unless_it_says_why_not(self) -> None:
+        self.assertEqual(self.get("/readyz"), (503, "relay1: no tracker lists it\n"))
+        self.missing.append("the manager is away")
+        self.assertEqual(
+            self.get("/readyz"), (503, "relay1: no tracker lists it\nrelay1: the manager is away\n")
+        )
+        self.missing.clear()
         self.assertEqual(self.get("/readyz"), (200, "ready\n"))
 
     def test_anything_else_is_not_found_or_not_allowed(self) -> None:
         self.assertEqual(self.get("/")[0], 404)
         self.assertEqual(self.get("/nowhere")[0], 404)
         self.assertEqual(self.get("/healthz", "POST"), (405, "only GET\n"))
+        self.assertEqual(self.get("/healthz", "HEAD"), (200, ""))
 
     def test_metrics_are_the_counters_of_now(self) -> None:
         self.counters.frames_in = 5
         self.counters.closed[CloseReason.SILENT] = 2
+        self.counters.limited["max-links"] = 3
+        self.counters.refused[503] = 4
+        self.counters.outcomes["failed", 507] = 6
         code, text = self.get("/metrics")
         self.assertEqual(code, 200)
-        self.assertIn('xjrelay_frames_in_total{program="relay1"} 5.0', text)
-        self.assertIn('xjrelay_sessions{program="relay1"} 7.0', text)
-        labels = f'program="relay1",reason="{CloseReason.SILENT.value}"'
-        self.assertIn(f"xjrelay_links_closed_total{{{labels}}} 2.0", text)
+        for line in (
+            'xjrelay_received_frames_total{program="relay1"} 5.0',
+            'xjrelay_sessions{program="relay1"} 7.0',
+            f'xjrelay_links_closed_total{{program="relay1",reason="{CloseReason.SILENT.value}"}} 2.0',
+            'xjrelay_limit_reached_total{option="max-links",program="relay1"} 3.0',
+            'xjrelay_refused_total{code="503",program="relay1"} 4.0',
+            'xjrelay_outcomes_total{code="507",program="relay1",status="failed"} 6.0',
+            'xjrelay_queue_length{program="relay1",queue="links"} 3.0',
+            'xjrelay_queue_limit{program="relay1",queue="links"} 10.0',
+            f'xjrelay_info{{program="relay1",version="{__version__}"}} 1.0',
+            'xjrelay_ready{program="relay1"} 0.0',
+            'xjrelay_healthy{program="relay1"} 1.0',
+        ):
+            self.assertIn(line + "\n", text)
+        self.assertIn("process_resident_memory_bytes ", text)
 
-    def test_every_metric_shown_has_its_row_and_its_help(self) -> None:
-        self.counters.closed[CloseReason.DONE] = 1
-        self.counters.limited["max-links"] = 1
-        shown = {metric.name: metric for metric in Metrics(self.parts).collect()}
-        for name, metric in shown.items():
-            self.assertEqual((metric.type, metric.documentation), METRICS[name])
-        of_links = {f"xjrelay_{name}" for name in Counters.__slots__} - {"xjrelay_closed"}
-        self.assertEqual(of_links | {"xjrelay_links_closed", "xjrelay_sessions"}, set(shown))
+    def test_a_histogram_has_its_steps_its_sum_and_its_count(self) -> None:
+        for seconds in (0.0002, 0.003, 100.0, -1.0):
+            self.histogram.observe(seconds)
+        text = self.get("/metrics")[1]
+        for le, count in (("0.0001", 1), ("0.00025", 2), ("0.005", 3), ("60.0", 3), ("+Inf", 4)):
+            labels = f'le="{le}",program="relay1",way="here"'
+            self.assertIn(f"xjrelay_delivery_seconds_bucket{{{labels}}} {count}.0\n", text)
+        self.assertIn('xjrelay_delivery_seconds_count{program="relay1",way="here"} 4.0\n', text)
+        self.assertIn('xjrelay_delivery_seconds_sum{program="relay1",way="here"} 100.0032\n', text)
 
     def test_several_programs_in_one_process_stand_side_by_side(self) -> None:
-        self.parts.append(Part("relay2", Counters(), lambda: False, {"xjrelay_sessions": lambda: 9}))
+        self.parts.append(Part("relay2", Counters(), list, lambda: [Sample("xjrelay_sessions", 9)]))
         text = self.get("/metrics")[1]
         self.assertIn('xjrelay_sessions{program="relay2"} 9.0', text)
         self.assertEqual(text.count("# HELP xjrelay_sessions "), 1)
-        self.ready = True
-        self.assertEqual(self.get("/readyz"), (503, "not ready: relay2\n"))
+
+    def test_the_status_is_what_a_program_says_of_itself(self) -> None:
+        self.counters.links_open = 2
+        self.counters.outcomes["delivered", None] = 5
+        self.counters.outcomes["failed", 503] = 1
+        self.counters.outcomes["failed", 507] = 1
+        code, text = self.get("/status")
+        said = json.loads(text)
+        self.assertEqual((code, said["process"], said["version"]), (200, "node", __version__))
+        [program] = said["programs"]
+        self.assertEqual(program["program"], "relay1")
+        self.assertEqual(program["missing"], ["no tracker lists it"])
+        self.assertEqual((program["links"], program["kind"]), (2, "relay"))
+        self.assertEqual(program["outcomes"], {"delivered": 5, "failed": 2})
+        self.assertEqual(program["queues"], {"links": [3.0, 10.0]})
+
+    def test_what_is_remembered_of_a_message_is_told(self) -> None:
+        self.clock.advance(1000.0)
+        self.trace.note("accepted", "esa", "fajar", ["a", "b"], "fajar/phone")
+        self.trace.note("delivered", "esa", "", ["b"], "")
+        code, text = self.get("/trace?id=b")
+        events = [(one["event"], one["from"], one["where"]) for one in json.loads(text)["events"]]
+        self.assertEqual((code, events), (200, [("accepted", "esa", "fajar/phone"), ("delivered", "esa", "")]))
+        self.assertEqual(json.loads(self.get("/trace?id=c")[1]), {"events": [], "remembered": 3})
+        self.assertEqual(self.get("/trace")[0], 400)
+
+
+class PulseTests(SynchronousTestCase):
+    """A look at the clock each second."""
+
+    def test_it_says_how_late_its_timers_are(self) -> None:
+        clock, beats = Clock(), []
+        pulse = Pulse(clock, [Part("relay", Counters(), list, pulse=lambda: beats.append(clock.seconds()))])
+        pulse.startService()
+        clock.advance(1.0)
+        clock.advance(1.3)
+        pulse.stopService()
+        clock.advance(10.0)
+        self.assertEqual(beats, [0.0, 1.0, 2.3])
+        self.assertEqual(len(pulse.delays), 2)
+        self.assertAlmostEqual(pulse.delays.total, 0.3)
+
+
+class DoorTests(SynchronousTestCase):
+    """Where it is served."""
+
+    def doors(self, admin: str | None, socket: str, folder: Path | None) -> tuple[list[int], list[str]]:
+        reactor: Any = MemoryReactorClock()
+        options = {"admin": admin, "admin-socket": socket, "allow-plaintext": False, "log-format": "text"}
+        program = Program("relay", options)
+        add_admin(program, reactor, options, folder=folder)
+        program.privilegedStartService()
+        program.startService()
+        program.stopService()
+        return [server[0] for server in reactor.tcpServers], [server[0] for server in reactor.unixServers]
 
     def test_it_listens_only_where_it_is_asked_to(self) -> None:
-        for admin, ports in ((None, []), ("tcp:9000", [9000])):
-            reactor: Any = MemoryReactorClock()
-            options = {"admin": admin, "allow-plaintext": False, "log-format": "text"}
-            program = Program("relay", options)
-            add_admin(program, reactor, options)
-            program.startService()
-            self.assertEqual([server[0] for server in reactor.tcpServers], ports)
+        self.assertEqual(self.doors(None, "off", Path("/tmp")), ([], []))
+        self.assertEqual(self.doors("tcp:9000", "off", Path("/tmp")), ([9000], []))
+        self.assertEqual(self.doors(None, "on", None), ([], []))
+
+    def test_the_socket_is_in_the_data_folder_and_takes_an_older_one_s_place(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir(parents=True)
+        short = Path("/tmp") / f"xj-{id(self):x}"
+        short.symlink_to(folder.absolute())
+        self.addCleanup(short.unlink)
+        (short / SOCKET).touch()
+        self.assertEqual(self.doors(None, "on", short), ([], [str(short / SOCKET)]))
+        self.assertFalse((short / SOCKET).exists())
+
+    def test_a_folder_whose_name_is_too_long_for_a_socket_is_no_reason_not_to_serve(self) -> None:
+        self.assertEqual(self.doors(None, "on", Path("/tmp") / ("x" * MAX_PATH)), ([], []))

@@ -116,6 +116,11 @@ class Delivery(Generic[Origin]):
         return self._received
 
     @property
+    def load(self) -> tuple[int, int]:
+        """How many frames, and bytes, count against the bounds."""
+        return self._count, self._bytes
+
+    @property
     def holding(self) -> bool:
         """Whether live messages are held."""
         return self._held is not None

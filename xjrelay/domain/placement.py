@@ -61,6 +61,11 @@ class Placement:
             for device in list(relay.awaited):
                 self._arrived(device)
 
+    def is_closed(self, name: str) -> bool:
+        """Whether a relay takes no more users."""
+        relay = self._relays.get(name)
+        return relay is not None and relay.is_closed
+
     def surplus(self, now: float) -> dict[str, int]:
         """For each relay that is well above an even share, how many users it has too many.
 

@@ -112,6 +112,11 @@ class RoutingTable(Generic[Handle]):
         return len(self._local)
 
     @property
+    def elsewhere(self) -> int:
+        """How many sessions at other relays are known."""
+        return sum(map(len, self._remote.values()))
+
+    @property
     def exact(self) -> Mapping[str, Session[Handle]]:
         """Every address in its registered spelling, and the session it means now; changes with the table."""
         return self._exact

@@ -13,8 +13,10 @@ from typing import Protocol as Seam
 
 from twisted.internet.interfaces import IReactorTime
 
+from xjrelay.domain.histogram import Histogram
 from xjrelay.domain.limits import Rates
 from xjrelay.net.tls import Dialling, Vouch
+from xjrelay.net.trace import Trace
 from xjrelay.net.wheel import Wheel
 from xjrelay.wire.errors import CloseReason
 from xjrelay.wire.framing import DEFAULT_MAX_FRAME
@@ -73,6 +75,14 @@ class Counters:
     closed: Counter[CloseReason] = field(default_factory=Counter)
     limited: Counter[str] = field(default_factory=Counter)
     """How often each limit was reached, by its option's name."""
+    refused: Counter[int] = field(default_factory=Counter)
+    """Answers that were errors, by code."""
+    outcomes: Counter[tuple[str, int | None]] = field(default_factory=Counter)
+    """What became of messages that their senders were told of: status, and code of a failure."""
+    handshakes: Histogram = field(default_factory=Histogram)
+    """From a connection to the end of its handshake."""
+    requests: Histogram = field(default_factory=Histogram)
+    """Requests that took more than their read: they waited for a store, a thread, or another program."""
 
 
 class Flushable(Seam):
@@ -125,6 +135,7 @@ class Context:
     batch: Batch = field(default_factory=Batch)
     dialling: Dialling = field(default_factory=Dialling)
     vouch: Vouch | None = None
+    trace: Trace | None = None
     serial: int = 0
     wheels: dict[float, Wheel] = field(default_factory=dict)
     _rates: tuple[Limits, Rates] | None = None

@@ -52,6 +52,11 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
         self._all_gone: list[Deferred[None]] = []
         self._hear_greeted, self._hear_gone = self._greeted, self.gone  # one of each, not one a link
 
+    @property
+    def greeting(self) -> int:
+        """How many links are in their handshake."""
+        return len(self._greeting)
+
     def buildProtocol(self, addr: IAddress | None) -> LinkType | None:
         """A link, or None (which closes the connection) when there are too many, or at the end."""
         if self._closing:

@@ -91,7 +91,7 @@ class Link(Protocol):
     __slots__ = (
         *("_agreed", "_answers_pings", "_bad_frames", "_busy", "_cut_call", "_deadline", "_framer", "_full"),
         *("_max_frame", "_meter", "_out", "_plain", "_queued", "_quiet", "_slowed", "_spoke", "_unfinished"),
-        *("_waiting", "close_reason", "context", "factory", "interval", "must_answer", "name"),
+        *("_held_since", "_opened_at", "_waiting", "close_reason", "context", "factory", "interval", "must_answer", "name"),
         *("on_established", "on_gone", "phase", "transport"),
     )
     label: ClassVar[str] = "link"
@@ -126,6 +126,8 @@ class Link(Protocol):
         self._answers_pings = False
         self._agreed = True  # False from the connection until TLS is
         self._deadline: IDelayedCall | None = None
+        self._opened_at = 0.0
+        self._held_since = 0.0
         self._cut_call: IDelayedCall | None = None
         self._spoke: int | None = None  # of the wheel that makes us beat
 
@@ -197,6 +199,7 @@ class Link(Protocol):
             self._queued += len(frame)
             out.append(frame)
             if self._queued > self.context.limits.max_outgoing:
+                self.context.counters.limited["max-outgoing"] += 1
                 self.abort(CloseReason.SLOW_READER)
         elif self.context.batch.open:
             if not out:
@@ -215,6 +218,11 @@ class Link(Protocol):
             self.context.batch.add(self)
         self._out += frames
         return True
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that wait because the transport has more than it can send."""
+        return self._queued
 
     @property
     def is_congested(self) -> bool:
@@ -255,6 +263,7 @@ class Link(Protocol):
 
     def refuse(self, error: RemoteError, request_id: str | None = None) -> None:
         """Answer with an error, and close where it says so."""
+        self.context.counters.refused[int(error.code)] += 1
         self.send(error.answer(request_id))
         if error.close is not None:
             self.close(error.close)
@@ -303,6 +312,7 @@ class Link(Protocol):
     def established(self) -> None:
         """The handshake is through: its deadline no longer holds."""
         self._cancel_deadline()
+        self.context.counters.handshakes.observe(self.context.clock.seconds() - self._opened_at)
         if self.on_established is not None:
             self.on_established(self)
 
@@ -347,8 +357,8 @@ class Link(Protocol):
         """Tune the socket, start the clocks, and let the subclass speak; with TLS once that is
         agreed upon."""
         limits = self.context.limits
+        now = self._opened_at = self.context.clock.seconds()
         if self.metered:
-            now = self.context.clock.seconds()
             self._meter = Meter(self.context.rates, now)
         self.context.counters.links_open += 1
         self.context.counters.links_opened += 1
@@ -503,9 +513,11 @@ class Link(Protocol):
         self._bad_frames += 1
         self.refuse(self._no_proof(error))
         if self._bad_frames >= self.context.limits.max_bad_frames:
+            self.context.counters.limited["max-bad-frames"] += 1
             self.close(CloseReason.BAD_FRAMES)
 
     def _refuse_too_long(self) -> None:
+        self.context.counters.limited["max-frame"] += 1
         self.refuse(codec.FrameTooLong(self._max_frame))
 
     def _fail(self, failure: Failure) -> None:
@@ -527,6 +539,7 @@ class Link(Protocol):
         if deferred.called and not deferred.paused:
             self._busy = False
             return False
+        self._held_since = self.context.clock.seconds()
         if self.close_reason is None:
             self.transport.pauseProducing()
         return True
@@ -540,6 +553,7 @@ class Link(Protocol):
 
     def _released(self) -> None:
         self._busy = False
+        self.context.counters.requests.observe(self.context.clock.seconds() - self._held_since)
         if self.close_reason is not None:
             return
         frames, self._waiting = self._waiting or [], None

@@ -124,6 +124,11 @@ class Trackers:
         return any(seat.listed for seat in self._seats)
 
     @property
+    def listing(self) -> int:
+        """How many trackers list us now."""
+        return sum(seat.listed for seat in self._seats)
+
+    @property
     def components(self) -> list[ComponentHello]:
         """Every live component that any tracker told of, once."""
         found = {}

@@ -82,7 +82,9 @@ class SqliteDirectory:
 def open_tracker_stores(reactor: Any, path: Path) -> TrackerStores:
     """The tracker's stores on one prepared file."""
     database = Database(reactor, path)
-    return TrackerStores(SqliteDirectory(database), lambda: Deferred.fromCoroutine(database.close()))
+    return TrackerStores(
+        SqliteDirectory(database), lambda: Deferred.fromCoroutine(database.close()), database.load
+    )
 
 
 def _component(row: tuple[Any, ...]) -> ComponentRow:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.defer import Deferred
 
 from xjrelay.domain.accounts import Invitation
+from xjrelay.domain.histogram import Histogram
 from xjrelay.domain.peers import Known
 from xjrelay.domain.roster import Decision, Pair, Row
 
@@ -319,6 +320,27 @@ class MailboxStore(Protocol):
         """
 
 
+@dataclass(slots=True)
+class StoreLoad:
+    """How a store is doing, as its operator sees it.
+
+    Attributes:
+        writes: operations that wait for the disk.
+        reads: queries that wait or run.
+        most: how many of each may.
+        commits: how long transactions took, from their beginning to the disk's sync.
+        failures: transactions of which nothing was committed.
+        failing: why the last one failed; empty when it didn't.
+    """
+
+    writes: int = 0
+    reads: int = 0
+    most: int = 1
+    commits: Histogram = field(default_factory=Histogram)
+    failures: int = 0
+    failing: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ManagerStores:
     """What a manager is given at its start."""
@@ -328,6 +350,7 @@ class ManagerStores:
     roster: RosterStore
     mailbox: MailboxStore
     close: Callable[[], Deferred[None]]
+    load: Callable[[], StoreLoad] = StoreLoad
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +359,7 @@ class TrackerStores:
 
     directory: DirectoryStore
     close: Callable[[], Deferred[None]]
+    load: Callable[[], StoreLoad] = StoreLoad
 
 
 class OutboxFull(StoreError):
@@ -426,3 +450,4 @@ class PeerStores:
 
     peers: PeerStore
     close: Callable[[], Deferred[None]]
+    load: Callable[[], StoreLoad] = StoreLoad

@@ -151,7 +151,9 @@ class SqlitePeers:
 def open_peer_stores(reactor: Any, path: Path) -> PeerStores:
     """A peer's stores on one prepared file."""
     database = Database(reactor, path)
-    return PeerStores(SqlitePeers(database), lambda: Deferred.fromCoroutine(database.close()))
+    return PeerStores(
+        SqlitePeers(database), lambda: Deferred.fromCoroutine(database.close()), database.load
+    )
 
 
 def _insert(cursor: Cursor, message: PeerMessage, most: int) -> PeerMessage:

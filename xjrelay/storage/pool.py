@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from xjrelay.storage.interfaces import StoreBusy, StoreFailed
+from xjrelay.storage.interfaces import StoreBusy, StoreFailed, StoreLoad
 
 MAX_QUEUE = 10_000
 """Operations that may wait at a time; the next is refused with :class:`StoreBusy`."""
@@ -53,6 +53,9 @@ class GroupCommit:
             operation after the commit, or fails when nothing was committed.
         max_queue: operations that may wait.
         max_batch: operations in one transaction.
+
+    Attributes:
+        load: how it is doing.
     """
 
     def __init__(
@@ -70,6 +73,11 @@ class GroupCommit:
         self._running = False
         self._closing = False
         self._idle_waiters: list[Deferred[None]] = []
+        self.load = StoreLoad(most=max_queue)
+
+    def __len__(self) -> int:
+        """How many operations wait."""
+        return len(self._waiting)
 
     def run(self, operation: Callable[[Cursor], T]) -> Deferred[T]:
         """Run an operation in the next transaction.
@@ -105,9 +113,19 @@ class GroupCommit:
     def _start(self) -> tuple[Deferred[list[Outcome]], list[Deferred[Any]]]:
         count = min(len(self._waiting), self._max_batch)
         batch = [self._waiting.popleft() for _ in range(count)]
+        began = self._timer.seconds()
         running = self._transact([operation for operation, _ in batch])
+        running.addBoth(self._ended, began)
         running.addErrback(lambda failure: [failure] * count)
         return running, [done for _, done in batch]
+
+    def _ended(self, result: list[Outcome] | Failure, began: float) -> list[Outcome] | Failure:
+        """A transaction is on disk, or failed as a whole."""
+        load = self.load
+        load.commits.observe(self._timer.seconds() - began)
+        load.failing = result.getErrorMessage() if isinstance(result, Failure) else ""
+        load.failures += bool(load.failing)
+        return result
 
     def _follow(self, running: Deferred[list[Outcome]], waiters: list[Deferred[Any]]) -> None:
         running.addCallback(self._finished, waiters)
@@ -169,6 +187,12 @@ class Database:
         reading = cast("Deferred[T]", self._readers.runInteraction(query))
         reading.addErrback(_storage_failure)
         return reading.addBoth(self._has_read)
+
+    def load(self) -> StoreLoad:
+        """How it is doing now."""
+        load = self._commits.load
+        load.writes, load.reads = len(self._commits), self._reading
+        return load
 
     async def close(self) -> None:
         """Take nothing more, wait for what is queued, then close the file."""

@@ -88,6 +88,7 @@ def open_manager_stores(reactor: Any, path: Path) -> ManagerStores:
         roster=SqliteRoster(database),
         mailbox=SqliteMailbox(database),
         close=lambda: Deferred.fromCoroutine(database.close()),
+        load=database.load,
     )
 
 

@@ -77,6 +77,10 @@ class Post:
         most: messages a mailbox holds.
         days: for how long.
         spawn: runs what no link waits for, and logs its failure.
+
+    Attributes:
+        handed_out: how many messages went to relays.
+        taken: how many were acknowledged.
     """
 
     def __init__(
@@ -103,6 +107,8 @@ class Post:
         self._taken: list[tuple[str, int]] = []
         self._calls: set[IDelayedCall] = set()
         self._submitting: IDelayedCall | None = None
+        self.handed_out = 0
+        self.taken = 0
         self._stopped = False
         sessions.ready = self.hand_out
 
@@ -110,6 +116,11 @@ class Post:
         """How many messages a mailbox holds from now on, and for how many days."""
         self._most = most
         self._days = days
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for the disk."""
+        return self._waiting
 
     def start(self) -> None:
         """Throw away what is too old, now and then."""
@@ -137,6 +148,8 @@ class Post:
         if message.from_ is None or message.id is None:
             raise RemoteError(Code.BAD_REQUEST, "what is stored has a sender and an id")
         to, sender = address.parse(message.to), address.parse(message.from_).key
+        if (trace := self._context.trace) is not None:
+            trace.note("to store", message.from_, message.to, (message.id,), seat.name)
         letter = Letter(to.key, to.resource, sender, message.id, codec.forwardable(frame, value))
         one = _Incoming(seat, message.from_, letter)
         passes = not seat.gate or seat.gate.passes(sender, to.key, message.again is True)
@@ -206,7 +219,13 @@ class Post:
             receipts.add((one.seat, one.from_), one.letter.id, status, code)
             if code == Code.NOT_NOW:
                 one.seat.gate.close(one.letter.sender, one.letter.recipient)
+        counters = self._context.counters
         for (seat, from_), status, code, ids in receipts.flush():
+            counters.outcomes[status, code] += len(ids)
+            if (trace := self._context.trace) is not None:
+                trace.note(status, from_, "", ids, "" if code is None else str(code))
+            if code == Code.FULL:
+                counters.limited["mailbox-max"] += len(ids)
             seat.link.send(Receipt(from_, ids, status, code))  # type: ignore[arg-type]
             if seat.gate.is_full:
                 seat.overloaded()
@@ -256,6 +275,7 @@ class Post:
         stay.rows.update(row.row for row in rows)
         stay.waits = more
         numbers = [row.row for row in rows]
+        self.handed_out += len(rows)
         seat.link.send(Mail(stay.username, stay.resource, stay.number, numbers, more))
         for row in rows:
             seat.link.send_frame(row.frame)
@@ -272,6 +292,7 @@ class Post:
         if not stays:
             raise RemoteError(Code.FORBIDDEN, "a relay speaks for its own users only")
         self._taken += [(key, row) for row in taken.rows]
+        self.taken += len(taken.rows)
         if self._submitting is None:
             self._submitting = self._context.clock.callLater(0, self.submit)
         for stay in stays:

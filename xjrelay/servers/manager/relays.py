@@ -100,6 +100,23 @@ class Relays:
     def __len__(self) -> int:
         return len(self._seats)
 
+    @property
+    def gone(self) -> frozenset[str]:
+        """Those that were given up and are not back."""
+        return frozenset(self._gone)
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Each relay that is here as its operator sees it: name, place, users, whether it drains."""
+        return [
+            {
+                "name": name,
+                "place": f"{seat.hello.ip_local}:{seat.hello.port}",
+                "users": self.count(name),
+                "draining": self._placement.is_closed(name),
+            }
+            for name, seat in self._seats.items()
+        ]
+
     def seat(self, name: str) -> Seat | None:
         """A relay that is here."""
         return self._seats.get(name)

@@ -40,10 +40,14 @@ class Derivations(Service):
     Args:
         reactor: the real one; told of results.
         threads: at most; by default all cores but one.
+
+    Attributes:
+        waiting: how many derivations run, or wait for a thread.
     """
 
     def __init__(self, reactor: Any, threads: int | None = None) -> None:
         self._reactor = reactor
+        self.waiting = 0
         self._pool = ThreadPool(0, threads or max(1, (os.cpu_count() or 2) - 1), "derivations")
 
     def startService(self) -> None:
@@ -58,7 +62,12 @@ class Derivations(Service):
 
     def run(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Fires with what the function returns."""
-        return deferToThreadPool(self._reactor, self._pool, function, *args)
+        self.waiting += 1
+        return deferToThreadPool(self._reactor, self._pool, function, *args).addBoth(self._done)
+
+    def _done(self, result: Any) -> Any:
+        self.waiting -= 1
+        return result
 
 
 class ManagerService(MultiService):
@@ -118,9 +127,19 @@ class ManagerService(MultiService):
         self._balancing: IDelayedCall | None = None
 
     @property
+    def manager(self) -> Manager:
+        """What serves."""
+        return self._manager
+
+    @property
     def relays(self) -> Relays:
         """The relays that are here, to be drained for instance."""
         return self._manager.relays
+
+    @property
+    def listing(self) -> int:
+        """How many trackers list it."""
+        return self._trackers.listing
 
     @property
     def is_ready(self) -> bool:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from xjrelay.net.context import Context
-from xjrelay.net.metrics import Part
 from xjrelay.security.private import create_private, read_private
 from xjrelay.security.scram import Decoy
 from xjrelay.security.tokens import Signer
 from xjrelay.servers.admin import add_admin
 from xjrelay.servers.listening import Serving, announcing
+from xjrelay.servers.manager.seen import Seen
 from xjrelay.servers.manager.service import Derivations, ManagerService
 from xjrelay.servers.manager.state import Manager, Policy
 from xjrelay.servers.notify import Notify
@@ -29,6 +29,7 @@ from xjrelay.servers.startup import (
     limits,
     starting,
 )
+from xjrelay.servers.tracing import remembering
 from xjrelay.storage.migrate import prepare
 from xjrelay.storage.roster import open_manager_stores
 
@@ -55,7 +56,10 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
     security = LinkSecurity(options)
     manager = Manager(
         context=Context(
-            reactor, random.Random(), limits(options), dialling=security.dialling, vouch=security.vouch
+            *(reactor, random.Random(), limits(options)),
+            dialling=security.dialling,
+            vouch=security.vouch,
+            trace=remembering(options, reactor),
         ),
         stores=open_manager_stores(reactor, database),
         secret=cluster_secret(options),
@@ -76,16 +80,12 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
         serving=serving,
     )
     service.setName("manager")
-    gauges = {
-        "xjrelay_users_online": lambda: len(manager.users),
-        "xjrelay_relays_live": lambda: len(manager.relays),
-    }
     derivations.setServiceParent(program)
     service.setServiceParent(program)
-    program.parts.append(Part("manager", manager.context.counters, lambda: service.is_ready, gauges))
+    program.parts.append(Seen(service, derivations).part())
     program.reloads += [security.reload, rereading(manager.secret, options)]
     program.applies += [limiting(manager.context), lambda new: manager.apply(_policy(new))]
-    add_admin(program, reactor, options, security.server)
+    add_admin(program, reactor, options, security.server, folder)
     return program
 
 

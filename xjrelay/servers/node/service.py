@@ -96,6 +96,7 @@ class NodeService(Program):
             "advertise": self._advertised(index),
             "near": self._near,
             "admin": None,
+            "admin-socket": "off",
             **more,
         }
         program = self._makers[kind](options, self._reactor, lambda place: self._serves(name, place))

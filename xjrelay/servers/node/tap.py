@@ -53,7 +53,7 @@ def make_service(
             print(what_next(places, folder, Path(sys.argv[0])), file=screen, flush=True)
 
     node = NodeService(options, reactor, folder, MAKERS, serving)
-    add_admin(node, reactor, options, LinkSecurity(options).server)
+    add_admin(node, reactor, options, LinkSecurity(options).server, folder)
     return node
 
 

@@ -106,6 +106,7 @@ class LocalPeer:
         factory: lets others in; whoever makes the peer listens with it.
         book: whom it knows.
         links: who is there.
+        texts_heard: how many texts came.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class LocalPeer:
         self._returning: dict[str, IDelayedCall] = {}
         self._discovery: IDelayedCall | None = None
         self._running = False
+        self.texts_heard = 0
 
     # -- for whoever shows it ----------------------------------------------------------------
 
@@ -142,6 +144,11 @@ class LocalPeer:
     def own_id(self) -> str:
         """Our id."""
         return self.identity.peer_id
+
+    @property
+    def under_way(self) -> int:
+        """Messages under way to the peer that has most of them."""
+        return self._outbox.under_way
 
     @property
     def name(self) -> str:
@@ -241,7 +248,9 @@ class LocalPeer:
         if not known.kept:
             known.kept = True
             self._keep(known)
-        return await self._outbox.say(self._message(peer_id, text, broadcast=False))
+        message = self._message(peer_id, text, broadcast=False)
+        self._noted("accepted" if peer_id in self.links else "waits", message, peer_id)
+        return await self._outbox.say(message)
 
     async def broadcast(self, text: str) -> list[PeerMessage]:
         """Say something to everybody who is there now; see :meth:`send`."""
@@ -370,6 +379,8 @@ class LocalPeer:
             MAX_HISTORY if known is not None and known.kept else MAX_OF_STRANGER,
         )
         if stored is not None:
+            self.texts_heard += 1
+            self._noted("arrived", stored, link.peer_id)
             self._events.tell(Received(stored))
         if known_id is not None:
             link.say(Receipt, Receipts([known_id]))
@@ -450,6 +461,12 @@ class LocalPeer:
             raise TooLong("a message has at least one character and fits into 60 KiB")
         return message
 
+    def _noted(self, event: str, message: PeerMessage, other: str) -> None:
+        trace = self.context.trace
+        if trace is not None:
+            ends = (other, self.own_id) if message.incoming else (self.own_id, other)
+            trace.note(event, *ends, [message.message_id], "")
+
     def _new_id(self) -> str:
         return self.context.random.randbytes(8).hex()
 
@@ -464,6 +481,9 @@ class LocalPeer:
         return view(peer, self.status(peer.peer_id))
 
     def _settled(self, peer_id: str, message_ids: list[str], state: str) -> None:
+        self.context.counters.outcomes[state, None] += len(message_ids)
+        if self.context.trace is not None:
+            self.context.trace.note(state, self.own_id, peer_id, message_ids, "")
         self._events.tell(Settled(peer_id, tuple(message_ids), state))
 
     def _keep(self, peer: Known) -> None:

@@ -53,6 +53,11 @@ class Outbox:
         self._told = told
         self._lanes: dict[str, _Lane] = {}
 
+    @property
+    def under_way(self) -> int:
+        """Messages under way to the peer that has most of them."""
+        return max((lane.under_way for lane in self._lanes.values()), default=0)
+
     async def say(self, message: PeerMessage) -> PeerMessage:
         """Keep a message, and send it as soon as that can be.
 

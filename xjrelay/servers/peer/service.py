@@ -16,10 +16,9 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
 from xjrelay.domain.peers import Place
-from xjrelay.net.metrics import Gauges
 from xjrelay.servers.listening import Listening, Serving
 from xjrelay.servers.peer.local import LocalPeer
-from xjrelay.storage.interfaces import PeerStores
+from xjrelay.storage.interfaces import PeerStores, StoreLoad
 
 _log = Logger()
 
@@ -72,9 +71,9 @@ class PeerService(MultiService):
         """Whether it serves."""
         return bool(self.running) and self._ready
 
-    def gauges(self) -> Gauges:
-        """What it can say of itself besides its links."""
-        return {"xjrelay_peers_linked": lambda: len(self.peer.links)}
+    def load(self) -> StoreLoad:
+        """How its store is doing."""
+        return self._stores.load()
 
     def startService(self) -> None:
         """Opens the sockets where that isn't done yet, and begins."""

@@ -20,7 +20,6 @@ from urllib.parse import quote
 from twisted.internet.threads import deferToThreadPool
 
 from xjrelay.net.context import Context
-from xjrelay.net.metrics import Part
 from xjrelay.security.identity import Identity, load_key
 from xjrelay.servers import startup
 from xjrelay.servers.admin import add_admin
@@ -30,11 +29,13 @@ from xjrelay.servers.options import options_for
 from xjrelay.servers.peer.lan import Lan
 from xjrelay.servers.peer.local import LocalPeer
 from xjrelay.servers.peer.router import PortMapping, UpnpRouter
+from xjrelay.servers.peer.seen import Seen
 from xjrelay.servers.peer.service import PeerListening, PeerService
 from xjrelay.servers.peer.whereabouts import Whereabouts
 from xjrelay.servers.reloading import limiting
 from xjrelay.servers.security import hanging_up
 from xjrelay.servers.startup import Program
+from xjrelay.servers.tracing import remembering
 from xjrelay.storage.interfaces import PeerStores
 from xjrelay.storage.migrate import prepare
 from xjrelay.storage.peers import open_peer_stores
@@ -73,10 +74,9 @@ def make_service(options: startup.Options, reactor: Any, serving: Serving = ANNO
     service = PeerService(peer, listening, stores, connect, serves)
     service.setName("service")
     service.setServiceParent(program)
-    counters = peer.context.counters
     program.applies.append(limiting(peer.context))
-    program.parts.append(Part("peer", counters, lambda: service.is_ready, service.gauges()))
-    add_admin(program, reactor, options)
+    program.parts.append(Seen(service).part())
+    add_admin(program, reactor, options, folder=folder)
     return program
 
 
@@ -120,7 +120,8 @@ def _peer(
 ) -> LocalPeer:
     key = folder / "peer.key"
     identity = Identity(load_key(key), str(key))
-    context = Context(reactor, random.SystemRandom(), startup.limits(options))
+    trace = remembering(options, reactor)
+    context = Context(reactor, random.SystemRandom(), startup.limits(options), trace=trace)
     advertised = next(((one.host, one.port) for one in options["advertise"]), None)
     return LocalPeer(reactor, context, identity, name, stores, Whereabouts(advertised))
 

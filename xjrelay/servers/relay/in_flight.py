@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from xjrelay.domain.histogram import Sampling
 from xjrelay.net.context import Batch
 from xjrelay.servers.relay.sessions import Origin, gathered
 from xjrelay.wire.errors import Code
@@ -19,10 +20,15 @@ class InFlight:
 
     Args:
         most: messages that may be on their way; above it they fail with 503.
+        timing: how long outcomes take.
+        seconds: the clock.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, timing: Sampling, seconds: Callable[[], float]) -> None:
         self._most = most
+        self._timing = timing
+        self._seconds = seconds
+        self._began: dict[tuple[str, str | None], float] = {}  # of those that are timed
         self._origins: dict[tuple[str, str | None], Origin] = {}
 
     def __len__(self) -> int:
@@ -47,15 +53,22 @@ class InFlight:
             origin.sender.settled(origin, "failed", Code.NOT_NOW)
             return
         self._origins[place] = origin
+        if self._timing.credit:
+            self._timing.credit -= 1
+            self._began[place] = self._seconds()
         if not write(frame) and self._origins.pop(place, None) is not None:
             origin.sender.settled(origin, "failed", Code.NOT_NOW)
 
     def pop(self, from_: str, message_id: str | None) -> Origin | None:
         """Its outcome has come; None when nothing was known of it."""
-        return self._origins.pop((from_, message_id), None)
+        place = (from_, message_id)
+        if self._began and (began := self._began.pop(place, None)) is not None:
+            self._timing.observe(self._seconds() - began)
+        return self._origins.pop(place, None)
 
     def fail(self, batch: Batch) -> None:
         """The link is gone: none of them has an outcome, so none will."""
+        self._began.clear()
         left, self._origins = self._origins, {}
         with gathered(batch):
             for origin in left.values():

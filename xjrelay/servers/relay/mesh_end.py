@@ -124,7 +124,10 @@ class MeshEnd:
         self.view: dict[tuple[str, str], User] | None = {}
         self._link = link
         self._mesh = mesh
-        self._in_flight = InFlight(mesh.switch.settings.max_in_flight)
+        switch = mesh.switch
+        self._in_flight = InFlight(
+            switch.settings.max_in_flight, switch.timings.mesh, link.context.clock.seconds
+        )
         self._gate = Gate()
         self._outcomes: Outcomes[str] = Outcomes(link.context, self._write_receipt)
 
@@ -132,6 +135,11 @@ class MeshEnd:
     def is_in_use(self) -> bool:
         """Whether it is open, and the one of its pair that messages go over."""
         return self.view is None and self._link.phase is Phase.MESH_OPEN
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages of ours are on their way over it."""
+        return len(self._in_flight)
 
     # -- the handshake's end -----------------------------------------------------------------
 
@@ -184,6 +192,8 @@ class MeshEnd:
             InvalidAddress: an address is none.
         """
         origin = Origin(self, from_, to, message_id)
+        if message_id is not None and (trace := self._link.context.trace) is not None:
+            trace.note("arrived", from_, to, (message_id,), self.relay)
         if self._gate and message_id and not self._gate.passes(from_, to, again):
             self._outcomes.add(from_, message_id, "failed", Code.NOT_NOW)
             return
@@ -285,6 +295,7 @@ class MeshEnd:
     def written(self, origin: Origin) -> None:
         """Told where the message has an id to be known by."""
         if origin.id is not None:
+            self._noted("delivered", origin, "")
             self._link.send(Activity(origin.from_, origin.to, CROSSED, success=1, id=origin.id))
 
     def settled(self, origin: Origin, status: str, code: int | None = None) -> None:
@@ -299,8 +310,14 @@ class MeshEnd:
     def unreachable(self, origin: Origin) -> None:
         """R20: the recipient has just gone."""
         if origin.id is not None:
+            self._noted("failed", origin, "nobody here has its recipient")
             self._go_back(origin)
         self._link.send(Activity(origin.from_, origin.to, CROSSED, error=1, id=origin.id))
+
+    def _noted(self, event: str, origin: Origin, where: str) -> None:
+        trace = self._link.context.trace
+        if trace is not None and origin.id is not None:
+            trace.note(event, origin.from_, origin.to, (origin.id,), where)
 
     def handed_over(self, origin: Origin) -> None:
         """Until it is stored, or failed, a newer session would be a second route for its pair."""

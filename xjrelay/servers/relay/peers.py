@@ -170,6 +170,18 @@ class Peers:
             raise RemoteError(Code.NOT_NOW, "the manager has given this relay up", CloseReason.CONFLICT)
 
     @property
+    def missing(self) -> list[Address]:
+        """Where relays are up that there is no link with."""
+        linked = self._mesh.places()
+        return [place for place in self._up if place not in linked]
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are on their way over the fullest link."""
+        ends = [self._mesh.active(name) for name in self._mesh.linked()]
+        return max((end.in_flight for end in ends if end is not None), default=0)
+
+    @property
     def others(self) -> list[tuple[str, Address]]:
         """Name and place of each relay there is a link with."""
         return self._mesh.active_places()

@@ -46,7 +46,7 @@ class Drop:
     def __init__(self, post: Post, username: str) -> None:
         self._post = post
         self._username = username
-        self.rows: set[int] = set()
+        self.rows: dict[int, str] = {}  # and the id of the message
 
     def written(self, origin: Origin) -> None:
         """To a session that doesn't acknowledge, written is all there is."""
@@ -55,8 +55,9 @@ class Drop:
     def settled(self, origin: Origin, status: str, code: int | None = None) -> None:
         """Acknowledged, it leaves the mailbox; otherwise it is still there."""
         row = int(origin.id or 0)
-        self.rows.discard(row)
+        message_id = self.rows.pop(row, "")
         if status == "delivered":
+            self._post.noted("taken", origin, message_id)
             self._post.taken(self._username, row)
 
     def unreachable(self, origin: Origin) -> None:
@@ -86,9 +87,12 @@ class Post:
 
     def __init__(self, context: Context, switch: Switch) -> None:
         self._batch = context.batch
+        self._trace = context.trace
         self._switch = switch
         self._link: StoringLink | None = None
-        self._in_flight = InFlight(switch.settings.max_in_flight)
+        self._in_flight = InFlight(
+            switch.settings.max_in_flight, switch.timings.mailbox, context.clock.seconds
+        )
         self._drops: dict[UserSession, Drop] = {}
         self._window: _Window | None = None
         self._taken: dict[str, list[int]] = {}
@@ -97,6 +101,16 @@ class Post:
         self._idle: list[Deferred[None]] = []
         switch.store = self.store
         switch.announcing.append(self)
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are on their way to the mailbox."""
+        return len(self._in_flight)
+
+    @property
+    def untold(self) -> int:
+        """How many acknowledged rows the manager has still to be told of."""
+        return self._taken_count
 
     # -- to the mailbox ----------------------------------------------------------------------
 
@@ -148,9 +162,11 @@ class Post:
         row = window.rows.popleft()
         session, drop = window.session, window.drop
         if session is not None and drop is not None and not session.over and row not in drop.rows:
-            drop.rows.add(row)
+            drop.rows[row] = str(value.get("id", ""))
             from_, to = str(value.get("from", "")), str(value.get("to", ""))
-            session.take_mail(codec.forwardable(frame, value), Origin(drop, from_, to, str(row)))
+            origin = Origin(drop, from_, to, str(row))
+            self.noted("handed out", origin, drop.rows[row], session.full)
+            session.take_mail(codec.forwardable(frame, value), origin)
         self._check_window()
 
     def _check_window(self) -> None:
@@ -165,6 +181,11 @@ class Post:
             if (route.resource, route.number) == (mail.resource, mail.session):
                 return route.handle
         return None
+
+    def noted(self, event: str, origin: Origin, message_id: str, where: str = "") -> None:
+        """Something became of mail."""
+        if self._trace is not None:
+            self._trace.note(event, origin.from_, origin.to, (message_id,), where)
 
     def taken(self, username: str, row: int) -> None:
         """A user has acknowledged a row; told once for all of a read."""

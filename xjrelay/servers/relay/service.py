@@ -19,7 +19,6 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from xjrelay.net.context import Context
-from xjrelay.net.metrics import Gauges
 from xjrelay.net.tls import IDiallingReactor
 from xjrelay.net.tracker import DEFAULT_LEASE, Trackers
 from xjrelay.security.secret import ClusterSecret
@@ -96,6 +95,11 @@ class Relay:
         self.on_drained: Callable[[], None] = lambda: None
         self.on_ready: Callable[[Place], None] | None = None
         self._ask_call: IDelayedCall | None = None
+
+    @property
+    def listing(self) -> int:
+        """How many trackers list it."""
+        return self._trackers.listing
 
     @property
     def is_ready(self) -> bool:
@@ -196,14 +200,6 @@ class RelayService(MultiService):
     def is_ready(self) -> bool:
         """Whether it serves now."""
         return bool(self.running) and self.relay.is_ready
-
-    def gauges(self) -> Gauges:
-        """What it can say of itself besides its links."""
-        relay = self.relay
-        return {
-            "xjrelay_sessions": lambda: len(relay.switch.table),
-            "xjrelay_mesh_links": lambda: len(relay.peers.linked),
-        }
 
     def startService(self) -> None:
         """Opens the sockets where that isn't done yet, and joins the suite.

@@ -22,9 +22,10 @@ from xjrelay.domain.delivery import Delivery, Owed, Owing, Receipts, Settled
 from xjrelay.domain.pairs import Pair, Pairs
 from xjrelay.domain.routing import Session
 from xjrelay.net.context import Batch, Context
+from xjrelay.servers.relay.timings import Timings
 from xjrelay.wire import address, codec
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
-from xjrelay.wire.stanzas import Ack, Kind, Message, Receipt, parse
+from xjrelay.wire.stanzas import MAX_ID, Ack, Kind, Message, Receipt, parse
 
 _log = Logger()
 
@@ -75,9 +76,12 @@ class Run:
         to: the recipient's.
         message_id: the first one's; more are appended to :attr:`ids`.
         pair: of all of them.
+
+    Attributes:
+        began: when they came, where that is timed; else 0.
     """
 
-    __slots__ = ("_settled", "from_", "ids", "pair", "sender", "to")
+    __slots__ = ("_settled", "began", "from_", "ids", "pair", "sender", "to")
 
     def __init__(self, sender: UserSession, from_: str, to: str, message_id: str, pair: Pair) -> None:
         self.sender = sender
@@ -86,6 +90,7 @@ class Run:
         self.ids = [message_id]
         self.pair = pair
         self._settled = 0
+        self.began = 0.0
 
     def take(self, count: int) -> list[str]:
         """The ids of the next ones that have their outcome; they have it in order."""
@@ -121,6 +126,7 @@ class Exchange(Seam):
 
     context: Context
     outcomes: Outcomes[UserSession]
+    timings: Timings
 
     @property
     def report_after(self) -> float:
@@ -155,6 +161,8 @@ class Outcomes(Generic[Who]):
 
     def __init__(self, context: Context, write: Callable[[delivery.Receipt[Who]], None]) -> None:
         self._batch = context.batch
+        self._counters = context.counters
+        self._trace = context.trace
         self._write = write
         self._receipts: Receipts[Who] = Receipts(max(1, context.limits.max_frame // LONGEST_ID))
         self._waiting = False
@@ -189,7 +197,12 @@ class Outcomes(Generic[Who]):
     def flush(self) -> None:
         """Write what waits."""
         self._waiting = False
+        told = self._counters.outcomes
         for receipt in self._receipts.flush():
+            told[receipt.status, receipt.code] += len(receipt.ids)
+            if self._trace is not None:
+                why = "" if receipt.code is None else str(int(receipt.code))
+                self._trace.note(receipt.status, str(receipt.sender), "", receipt.ids, why)
             self._write(receipt)
 
 
@@ -250,6 +263,15 @@ class UserSession:
         if owed is not None:
             owed.hold()
 
+    def __str__(self) -> str:
+        return self.full
+
+    @property
+    def reached(self) -> str:
+        """What becomes of a message that comes for it now, as ``net.trace`` says it."""
+        held = self.owed is not None and self.owed.holding
+        return "waits" if self.link is None or held else "accepted"
+
     # -- what it says ------------------------------------------------------------------------
 
     def receive(self, kind: Kind, value: dict[str, Any], frame: bytes) -> None:
@@ -258,10 +280,19 @@ class UserSession:
         Raises:
             RemoteError: it can't be accepted.
         """
-        if kind is Kind.MESSAGE:
-            self._say(value, frame)
-        else:
+        if kind is not Kind.MESSAGE:
             self._acknowledge(value)
+            return
+        try:
+            self._say(value, frame)
+        except RemoteError as error:
+            self._refused(value, error)
+            raise
+
+    def _refused(self, value: dict[str, Any], error: RemoteError) -> None:
+        trace, message_id = self._exchange.context.trace, value.get("id")
+        if trace is not None and isinstance(message_id, str) and len(message_id) <= MAX_ID:
+            trace.note("refused", self.full, "", [message_id], str(error))
 
     def _say(self, value: dict[str, Any], frame: bytes) -> None:
         message = parse(Kind.MESSAGE, value)
@@ -315,6 +346,12 @@ class UserSession:
             return False
         assert self.owed is not None
         self._count(self.owed, len(frames))
+        exchange = self._exchange
+        if exchange.timings.here.credit:
+            exchange.timings.here.credit -= 1
+            run.began = exchange.context.clock.seconds()
+        if (trace := exchange.context.trace) is not None:
+            trace.note(there.reached, run.from_, run.to, run.ids, there.full)
         return True
 
     def _own(self, sender: str | None) -> str:
@@ -378,6 +415,7 @@ class UserSession:
             if self.link is not None:
                 self.link.send_frame(frame)
         elif owing is Owing.FULL:
+            self._exchange.context.counters.limited["max-queue"] += 1
             if not self.owed.holding:
                 self._exchange.end(self, CloseReason.SLOW_READER)
             origin.sender.settled(origin, "failed", Code.NOT_NOW)
@@ -440,6 +478,10 @@ class UserSession:
 
     def run_delivered(self, run: Run, count: int) -> None:
         """So many of them more have been delivered."""
+        if run.began:
+            exchange = self._exchange
+            exchange.timings.here.observe(exchange.context.clock.seconds() - run.began)
+            run.began = 0.0
         run.pair.settle(False, count)
         self._exchange.outcomes.add_all(self, run.take(count), "delivered")
 

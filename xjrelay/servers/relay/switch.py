@@ -19,10 +19,11 @@ from twisted.logger import Logger
 
 from xjrelay.domain.delivery import MAX_QUEUE, MAX_QUEUE_BYTES, Delivery, Owed
 from xjrelay.domain.revocations import Revocations
-from xjrelay.domain.routing import RoutingTable, User
+from xjrelay.domain.routing import RoutingTable, Session, User
 from xjrelay.net.context import Context
 from xjrelay.net.mesh import MAX_LINKS, PATIENCE
 from xjrelay.servers.relay.sessions import Origin, Outcomes, Run, UserLink, UserSession, gathered
+from xjrelay.servers.relay.timings import Timings
 from xjrelay.wire import address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 
@@ -118,6 +119,7 @@ class Switch:
             set by the mesh.
         announcing: who is told of sessions.
         draining: whether nobody is let in any more.
+        timings: how long messages take.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class Switch:
         self.store: Callable[[Origin, bytes], None] = _unkept
         self.draining = False
         self.is_whole: Callable[[], bool] = lambda: True
+        self.timings = Timings()
         self._random_bytes = random_bytes
         self._detached = 0
         self._revoked = Revocations()
@@ -145,6 +148,15 @@ class Switch:
     def report_after(self) -> float:
         """Seconds after which a sender hears how many of its messages were had."""
         return self.settings.report_after
+
+    @property
+    def waiting(self) -> int:
+        """How many sessions wait to be resumed."""
+        return self._detached
+
+    def sessions(self) -> list[UserSession]:
+        """Those that are open here, the oldest first."""
+        return [route.handle for route in self.table.local() if route.handle is not None]
 
     # -- sessions ----------------------------------------------------------------------------
 
@@ -239,6 +251,9 @@ class Switch:
         """What a session never acknowledged goes to the mailbox, before its end is announced."""
         if owed.origin is None:
             return
+        trace, message_id = self.context.trace, owed.origin.id
+        if trace is not None and message_id is not None and not owed.is_mail:
+            trace.note("handed over", owed.origin.from_, owed.origin.to, (message_id,), session.full)
         owed.origin.sender.handed_over(owed.origin)
         found = self.table.find_local(owed.origin.to)
         if found is None or found.resource == session.route.resource:
@@ -278,6 +293,8 @@ class Switch:
         here = found.handle if found is not None else None
         way = self.way_to(found.relay) if found is not None and here is None else None
         pair = origin.pair
+        if (trace := self.context.trace) is not None and origin.id is not None:
+            trace.note(*_routed(origin, found))
         if pair is not None and not pair.admit(here or way, again):
             origin.sender.settled(origin._replace(pair=None), "failed", Code.NOT_NOW)
         elif here is not None:
@@ -317,6 +334,20 @@ class Switch:
         """
         found = self.table.find_local(from_)
         return found.handle if found else None
+
+
+def _routed(
+    origin: Origin, found: Session[UserSession] | None
+) -> tuple[str, str, str, tuple[str], str]:
+    """Which way a message goes, for the trace."""
+    assert origin.id is not None
+    if found is None:
+        event, where = "accepted", "the mailbox, or nobody"
+    elif found.handle is None:
+        event, where = "accepted", found.relay
+    else:
+        event, where = found.handle.reached, found.full
+    return event, origin.from_, origin.to, (origin.id,), where
 
 
 def _unkept(origin: Origin, frame: bytes) -> None:

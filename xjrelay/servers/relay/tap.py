@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from xjrelay.net.context import Context
-from xjrelay.net.metrics import Part
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.servers.admin import add_admin
 from xjrelay.servers.listening import Listening, Serving, announcing
 from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
 from xjrelay.servers.relay.identity import load_relay_id
+from xjrelay.servers.relay.seen import Seen
 from xjrelay.servers.relay.service import Relay, RelayService
 from xjrelay.servers.relay.switch import RelaySettings
 from xjrelay.servers.reloading import limiting, rereading
 from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.startup import Program, cluster_secret, collect_seldom, data_folder, limits, starting
+from xjrelay.servers.tracing import remembering
 
 Options = options_for("relay")
 ANNOUNCE = announcing("relay")
@@ -42,7 +43,10 @@ def build(
         StartupError: or another of ``startup.KNOWN``: it can't be had, and why.
     """
     context = Context(
-        reactor, random.SystemRandom(), limits(options), dialling=security.dialling, vouch=security.vouch
+        *(reactor, random.SystemRandom(), limits(options)),
+        dialling=security.dialling,
+        vouch=security.vouch,
+        trace=remembering(options, reactor),
     )
     settings = _settings(options)
     relay = Relay(
@@ -66,11 +70,10 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
     service = build(options, reactor, folder, secret, security, serving)
     service.setName("relay")
     service.setServiceParent(program)
-    counters = service.relay.context.counters
-    program.parts.append(Part("relay", counters, lambda: service.is_ready, service.gauges()))
+    program.parts.append(Seen(service).part())
     program.reloads += [security.reload, rereading(secret, options)]
     program.applies += [limiting(service.relay.context), lambda new: _apply(service.relay, new)]
-    add_admin(program, reactor, options, security.server)
+    add_admin(program, reactor, options, security.server, folder)
     return program
 
 

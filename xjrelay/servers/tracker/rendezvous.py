@@ -52,6 +52,11 @@ class Rendezvous:
         self._watchers: set[Listener] = set()
         self._telling: IDelayedCall | None = None
 
+    @property
+    def watchers(self) -> int:
+        """How many links are told of each change."""
+        return len(self._watchers)
+
     def start(self) -> None:
         """Nobody is live at the start: whoever was has to come back."""
         self._record(self._store.reset(self._now_ms()), "start")

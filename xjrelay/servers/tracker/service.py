@@ -23,7 +23,7 @@ from xjrelay.security.secret import ClusterSecret
 from xjrelay.servers.listening import Listening, Serving
 from xjrelay.servers.tracker.protocol import TrackerFactory
 from xjrelay.servers.tracker.rendezvous import Rendezvous
-from xjrelay.storage.interfaces import TrackerStores
+from xjrelay.storage.interfaces import StoreLoad, TrackerStores
 from xjrelay.wire.errors import CloseReason
 
 
@@ -79,6 +79,10 @@ class TrackerService(MultiService):
     def is_ready(self) -> bool:
         """Whether it serves: a tracker does as soon as it listens."""
         return bool(self.running)
+
+    def load(self) -> StoreLoad:
+        """How its store is doing."""
+        return self._stores.load()
 
     def startService(self) -> None:
         """Serves."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from xjrelay.net.metrics import Part
 from xjrelay.servers import startup
 from xjrelay.servers.admin import add_admin
 from xjrelay.servers.listening import Serving, announcing
@@ -14,6 +13,7 @@ from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
 from xjrelay.servers.reloading import limiting, rereading
 from xjrelay.servers.security import LinkSecurity, hanging_up
+from xjrelay.servers.tracker.seen import Seen
 from xjrelay.servers.tracker.service import TrackerConfig, TrackerService
 from xjrelay.storage.directory import open_tracker_stores
 from xjrelay.storage.migrate import prepare
@@ -51,11 +51,10 @@ def make_service(options: startup.Options, reactor: Any, serving: Serving = ANNO
     tracker = TrackerService(reactor, random.Random(), secret, stores, config, serving)
     tracker.setName("tracker")
     tracker.setServiceParent(program)
-    gauges = {"xjrelay_components_live": lambda: len(tracker.rendezvous.directory)}
-    program.parts.append(Part("tracker", tracker.context.counters, lambda: tracker.is_ready, gauges))
+    program.parts.append(Seen(tracker).part())
     program.reloads += [security.reload, rereading(secret, options)]
     program.applies.append(limiting(tracker.context))
-    add_admin(program, reactor, options, security.server)
+    add_admin(program, reactor, options, security.server, folder)
     return program
 
 

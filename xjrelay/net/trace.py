@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""What a program remembers of the last messages: which way each went, and what became of it.
+
+A ring of a bounded number of events, read when an operator asks for one message's life (``xj trace``).
+Never a body. Messages that were said in a row are one event with all their ids, whose list is kept
+as it is: so remembering costs a fraction of what carrying does. Knows no link and no stanza.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+EVENTS: Final = {
+    "accepted": "a relay, or a peer, took it from its sender; where it goes",
+    "waits": "the same, and its recipient has no connection at the moment, or its mailbox goes first",
+    "refused": "it was not taken; why",
+    "arrived": "it came from another relay, or from a peer; from which, or whom it is for there",
+    "handed over": "its recipient's session ended without acknowledging it: it goes to the mailbox",
+    "to store": "a relay asks the manager to keep it; which relay",
+    "handed out": "it came out of the mailbox, to this session",
+    "taken": "it was acknowledged, and left the mailbox",
+    "sent": "it was written to a peer that tells nothing",
+    "delivered": "its sender, or the relay that it came from, was told: the recipient has it",
+    "stored": "likewise: it is on disk",
+    "failed": "likewise: with the code",
+}
+"""What may be remembered, and what it means; what follows the colon in the page is :attr:`Note.where`."""
+
+
+class Note(NamedTuple):
+    """One event.
+
+    Attributes:
+        at: seconds since the epoch, by this program's clock.
+        event: one of :data:`EVENTS`.
+        from_: the sender's address.
+        to: the recipient's; empty where only the sender is known.
+        ids: the messages'.
+        where: to whom, from whom, or why.
+    """
+
+    at: float
+    event: str
+    from_: str
+    to: str
+    ids: Sequence[str]
+    where: str
+
+
+class Trace:
+    """The last events of a program.
+
+    Args:
+        seconds: the clock.
+        most: how many are remembered, each message's counted by itself.
+
+    Attributes:
+        on_note: called with each; None when nobody wants it.
+    """
+
+    __slots__ = ("_count", "_most", "_ring", "_seconds", "on_note")
+
+    def __init__(self, seconds: Callable[[], float], most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._ring: deque[tuple[float, str, str, str, Sequence[str], str]] = deque()
+        self._count = 0
+        self.on_note: Callable[[Note], None] | None = None
+
+    def __len__(self) -> int:
+        """How many events are remembered."""
+        return self._count
+
+    def __bool__(self) -> bool:
+        """Always true: one that remembers nothing yet is one all the same."""
+        return True
+
+    def note(self, event: str, from_: str, to: str, ids: Sequence[str], where: str) -> None:
+        """Something happened to messages of one pair. Their ids are not to change any more."""
+        one = (self._seconds(), event, from_, to, ids, where)
+        self._ring.append(one)
+        self._count += len(ids)
+        while self._count > self._most:
+            self._count -= len(self._ring.popleft()[4])
+        if self.on_note is not None:
+            self.on_note(Note(*one))
+
+    def find(self, message_id: str) -> list[Note]:
+        """All that is remembered of a message, in order; ids of several senders may be alike."""
+        return [Note(*one) for one in self._ring if message_id in one[4]]
