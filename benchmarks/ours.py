@@ -82,19 +82,26 @@ class Suite:
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
-        self.tracker = twistd("xjtracker", self.folder)
-        self._at = ("--tracker", f"127.0.0.1:{self.tracker.port}")
-        options = ("--key-rounds", "4096", *self.settings.manager)
-        self.manager = twistd("xjmanager", self.folder, *self._at, *options)
+        self.processes: list[Process] = []
         self.relays: list[Process] = []
         self.doors: dict[int, int] = {}
         self._serial = 0
+        try:
+            self._start()
+        except BaseException:
+            self.end()
+            raise
+
+    def _start(self) -> None:
+        self.tracker = self._run("xjtracker")
+        self._at = ("--tracker", f"127.0.0.1:{self.tracker.port}")
+        self.manager = self._run("xjmanager", *self._at, "--key-rounds", "4096", *self.settings.manager)
         self.grow(self.settings.relays)
 
-    @property
-    def processes(self) -> list[Process]:
-        """All of them."""
-        return [self.tracker, self.manager, *self.relays]
+    def _run(self, plugin: str, *options: str, cpu: int | None = None) -> Process:
+        process = twistd(plugin, self.folder, *options, cpu=cpu)
+        self.processes.append(process)
+        return process
 
     def grow(self, relays: int) -> None:
         """Until there are so many relays, and each is assigned users."""
@@ -102,7 +109,7 @@ class Suite:
             cpu = self.settings.cpus[len(self.relays) % len(self.settings.cpus)]
             door = free_port()
             options = (*self.settings.options, *_tls(self.settings.certificate, door))
-            relay = twistd("xjrelay", self.folder, *self._at, *options, cpu=cpu)
+            relay = self._run("xjrelay", *self._at, *options, cpu=cpu)
             self.relays.append(relay)
             self.doors[relay.port] = door
         seen: set[int] = set()

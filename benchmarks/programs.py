@@ -111,6 +111,7 @@ class Process:
                 return
             except OSError:
                 time.sleep(0.05)
+        self.end()
         raise RuntimeError(f"never listened on {self.port}:\n{self.log.read_text()}")
 
 

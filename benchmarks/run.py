@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from benchmarks import scenes
 from benchmarks.measure import Row, build, measure
@@ -28,13 +29,18 @@ def tell(row: Row) -> None:
     )
 
 
-def play(chosen: list[str], options: Options) -> list[Row]:
+def play(chosen: Sequence[str], options: Options) -> list[Row]:
     """The scenes, told as they go; the best of each case."""
     rows: list[Row] = []
-    for scene in chosen:
-        for row in scenes.play(scene, options, scenes.best(rows)):
-            tell(row)
-            rows.append(row)
+    for secure in (False, True):
+        there = [scene for scene in chosen if (scene == scenes.TLS) == secure]
+        if not there:
+            continue
+        with scenes.stage(options, secure) as found:
+            for scene in there:
+                for row in scenes.play(scene, found, options, scenes.best(rows)):
+                    tell(row)
+                    rows.append(row)
     return scenes.best(rows)
 
 
@@ -63,7 +69,7 @@ def main() -> None:
     build()
     for name in scenes.missing() if said.peers else ():
         print(f"{name}: not installed, not measured", file=sys.stderr)
-    play(list(said.scene or SCENES), options)
+    play(said.scene or SCENES, options)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What is measured of whom: the scenes, each a table, and in each ours beside every peer that can do it.
 
-All servers of a scene run at the same time, idle but for the one that is measured, so that the rounds go
-round: what the machine does meanwhile hits all of them alike.
+All servers run at the same time, idle but for the one that is measured, so that the rounds go round: what the
+machine does meanwhile hits all of them alike.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ ACROSS, ACROSS_ACKNOWLEDGED = "two relays, across", "two relays, across, acknowl
 SPREAD, SPREAD_ACKNOWLEDGED = "two relays, two cores", "two relays, two cores, acknowledged"
 
 PLAIN, TLS, BODIES, OFFLINE, TAIL = "plain", "TLS 1.3", "bodies", "half offline", "half of the top rate"
+TWO_RELAYS = {ACROSS, ACROSS_ACKNOWLEDGED, SPREAD, SPREAD_ACKNOWLEDGED}
 SCENES = (PLAIN, TLS, BODIES, OFFLINE, TAIL)
 
 BURST = 16
@@ -91,27 +92,19 @@ class Subject:
 
 
 @contextmanager
-def subjects(scene: str, options: Options) -> Iterator[list[Subject]]:
-    """Everybody who takes part in a scene, running."""
+def stage(options: Options, secure: bool) -> Iterator[list[Subject]]:
+    """Everybody who takes part, running; ``secure``: those that speak TLS, with a certificate."""
     with ExitStack() as stack:
-        secure = scene == TLS
         found = []
         for peer in PEERS if options.peers else ():
-            if options.wants(peer.name) and _takes_part(peer, scene):
-                try:
-                    found.append(_peer(stack, peer, max(pairs for pairs, _ in options.shapes), secure))
-                except RuntimeError as error:
-                    print(f"{peer.name}: does not start, not measured: {error}", file=sys.stderr)
-        mine = _ours(stack, scene, options)
-        yield [*found[:1], *mine, *found[1:]] if options.peers else mine
-
-
-def _takes_part(peer: Peer, scene: str) -> bool:
-    if scene == TLS and not peer.tls:
-        return False
-    if scene == OFFLINE and peer is MOSQUITTO_ACKNOWLEDGED:
-        return False  # it forgets what nobody subscribed to
-    return peer.installed
+            if not options.wants(peer.name) or not peer.installed or (secure and not peer.tls):
+                continue
+            try:
+                found.append(_peer(stack, peer, max(pairs for pairs, _ in options.shapes), secure))
+            except RuntimeError as error:
+                print(f"{peer.name}: does not start, not measured: {error}", file=sys.stderr)
+        mine = _ours(stack, options, secure)
+        yield [*found[:1], *mine, *found[1:]]
 
 
 def _folder(stack: ExitStack) -> Path:
@@ -131,30 +124,29 @@ def _peer(stack: ExitStack, peer: Peer, pairs: int, secure: bool) -> Subject:
     return Subject(peer.name, [process], plan, peer.wire.longest)
 
 
-def _ours(stack: ExitStack, scene: str, options: Options) -> list[Subject]:
-    """Our relay with and without acknowledgement, and in the plain scene two of them."""
-    forms = [(OURS, Traffic()), (ACKNOWLEDGED, Traffic(ack=True))]
-    found = _forms(stack, forms, scene, options, Settings())
-    if scene == PLAIN:
-        forms = [(ACROSS, Traffic(across=True)), (ACROSS_ACKNOWLEDGED, Traffic(across=True, ack=True))]
-        found += _forms(stack, forms, scene, options, Settings(relays=2))
-        forms = [(SPREAD, Traffic()), (SPREAD_ACKNOWLEDGED, Traffic(ack=True))]
-        found += _forms(stack, forms, scene, options, Settings(relays=2, cpus=(0, 1)))
+def _ours(stack: ExitStack, options: Options, secure: bool) -> list[Subject]:
+    """Our relay with and without acknowledgement, and in the clear two of them."""
+    one = [(OURS, Traffic()), (ACKNOWLEDGED, Traffic(ack=True))]
+    across = [(ACROSS, Traffic(across=True)), (ACROSS_ACKNOWLEDGED, Traffic(across=True, ack=True))]
+    spread = [(SPREAD, Traffic()), (SPREAD_ACKNOWLEDGED, Traffic(ack=True))]
+    found = _forms(stack, one, options, Settings(), secure)
+    if not secure:
+        found += _forms(stack, across, options, Settings(relays=2), secure)
+        found += _forms(stack, spread, options, Settings(relays=2, cpus=(0, 1)), secure)
     return found
 
 
 def _forms(
-    stack: ExitStack, forms: list[tuple[str, Traffic]], scene: str, options: Options, settings: Settings
+    stack: ExitStack, forms: list[tuple[str, Traffic]], options: Options, settings: Settings, secure: bool
 ) -> list[Subject]:
     forms = [(name, traffic) for name, traffic in forms if options.wants(name)]
     if not forms:
         return []
     folder = _folder(stack)
-    certificate = make_certificate(folder) if scene == TLS else None
-    mailbox = ("--mailbox-max", "100000000") if scene == OFFLINE else ()
-    suite = Suite(folder, replace(settings, certificate=certificate, manager=mailbox))
+    certificate = make_certificate(folder) if secure else None
+    suite = Suite(folder, replace(settings, certificate=certificate, manager=("--mailbox-max", "1000000")))
     stack.callback(suite.end)
-    return [_form(suite, name, replace(traffic, tls=scene == TLS)) for name, traffic in forms]
+    return [_form(suite, name, replace(traffic, tls=secure)) for name, traffic in forms]
 
 
 def _form(suite: Suite, name: str, traffic: Traffic) -> Subject:
@@ -167,21 +159,26 @@ def _form(suite: Suite, name: str, traffic: Traffic) -> Subject:
 # -- the scenes ------------------------------------------------------------------------------
 
 
-def play(scene: str, options: Options, top: Iterable[Row] = ()) -> Iterator[Row]:
+def play(scene: str, found: list[Subject], options: Options, top: Iterable[Row] = ()) -> Iterator[Row]:
     """A scene's rows, one a measurement: those of the same case are for :func:`best`.
 
     Args:
         top: rows of the plain scene, from which :data:`TAIL` takes its rates.
     """
-    with subjects(scene, options) as found:
-        if scene == TAIL:
-            yield from _tail(found, options, list(top))
-            return
-        shapes = options.shapes if scene in {PLAIN, TLS} else options.some
-        for _ in range(options.rounds if scene in {PLAIN, TLS} else 1):
-            for pairs, window in shapes:
-                for size in options.sizes if scene == BODIES else (100,):
-                    yield from _turn(scene, found, pairs, Run(window, options.seconds, 0.3), size)
+    if scene == TAIL:
+        yield from _tail(found, options, list(top))
+        return
+    if scene in {BODIES, OFFLINE}:
+        found = [subject for subject in found if subject.name not in TWO_RELAYS]
+    if (
+        scene == OFFLINE
+    ):  # QoS 1 keeps nothing for a topic that nobody subscribed to: there is nothing to compare
+        found = [subject for subject in found if subject.name != MOSQUITTO_ACKNOWLEDGED.name]
+    shapes = options.shapes if scene in {PLAIN, TLS} else options.some
+    for _ in range(options.rounds if scene in {PLAIN, TLS} else 1):
+        for pairs, window in shapes:
+            for size in options.sizes if scene == BODIES else (100,):
+                yield from _turn(scene, found, pairs, Run(window, options.seconds, 0.3), size)
 
 
 def _turn(scene: str, found: list[Subject], pairs: int, run: Run, size: int) -> Iterator[Row]:
