@@ -29,6 +29,10 @@ EVENTS: Final = {
 """What may be remembered, and what it means; what follows the colon in the page is :attr:`Note.where`."""
 
 
+IN_A_ROW: Final = 0.002
+"""Seconds in which messages of one pair that go the same way are one event."""
+
+
 class Note(NamedTuple):
     """One event.
 
@@ -60,13 +64,16 @@ class Trace:
         on_note: called with each; None when nobody wants it.
     """
 
-    __slots__ = ("_count", "_most", "_ring", "_seconds", "on_note")
+    __slots__ = ("_at", "_count", "_ids", "_most", "_pair", "_ring", "_seconds", "on_note")
 
     def __init__(self, seconds: Callable[[], float], most: int) -> None:
         self._seconds = seconds
         self._most = most
         self._ring: deque[tuple[float, str, str, str, Sequence[str], str]] = deque()
         self._count = 0
+        self._pair = ("", "", "", "")  # of the last event that another may join
+        self._ids: list[str] = []
+        self._at = float("-inf")
         self.on_note: Callable[[Note], None] | None = None
 
     def __len__(self) -> int:
@@ -82,10 +89,29 @@ class Trace:
         one = (self._seconds(), event, from_, to, ids, where)
         self._ring.append(one)
         self._count += len(ids)
-        while self._count > self._most:
-            self._count -= len(self._ring.popleft()[4])
+        if self._count > self._most:
+            self._forget()
         if self.on_note is not None:
             self.on_note(Note(*one))
+
+    def note_one(self, event: str, from_: str, to: str, message_id: str, where: str) -> None:
+        """The same of one message. What is said in a row becomes one event here, too."""
+        now, pair = self._seconds(), (event, from_, to, where)
+        if pair == self._pair and now - self._at < IN_A_ROW and self.on_note is None:
+            self._ids.append(message_id)
+            self._count += 1
+            if self._count > self._most:
+                self._forget()
+            return
+        self._pair, self._at, self._ids = pair, now, [message_id]
+        self.note(event, from_, to, self._ids, where)
+
+    def _forget(self) -> None:
+        while self._count > self._most:
+            ids = self._ring.popleft()[4]
+            self._count -= len(ids)
+            if ids is self._ids:  # nothing joins what is forgotten
+                self._at = float("-inf")
 
     def find(self, message_id: str) -> list[Note]:
         """All that is remembered of a message, in order; ids of several senders may be alike."""

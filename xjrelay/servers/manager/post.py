@@ -149,7 +149,7 @@ class Post:
             raise RemoteError(Code.BAD_REQUEST, "what is stored has a sender and an id")
         to, sender = address.parse(message.to), address.parse(message.from_).key
         if (trace := self._context.trace) is not None:
-            trace.note("to store", message.from_, message.to, (message.id,), seat.name)
+            trace.note_one("to store", message.from_, message.to, message.id, seat.name)
         letter = Letter(to.key, to.resource, sender, message.id, codec.forwardable(frame, value))
         one = _Incoming(seat, message.from_, letter)
         passes = not seat.gate or seat.gate.passes(sender, to.key, message.again is True)

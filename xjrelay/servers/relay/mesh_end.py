@@ -193,7 +193,7 @@ class MeshEnd:
         """
         origin = Origin(self, from_, to, message_id)
         if message_id is not None and (trace := self._link.context.trace) is not None:
-            trace.note("arrived", from_, to, (message_id,), self.relay)
+            trace.note_one("arrived", from_, to, message_id, self.relay)
         if self._gate and message_id and not self._gate.passes(from_, to, again):
             self._outcomes.add(from_, message_id, "failed", Code.NOT_NOW)
             return
@@ -317,7 +317,7 @@ class MeshEnd:
     def _noted(self, event: str, origin: Origin, where: str) -> None:
         trace = self._link.context.trace
         if trace is not None and origin.id is not None:
-            trace.note(event, origin.from_, origin.to, (origin.id,), where)
+            trace.note_one(event, origin.from_, origin.to, origin.id, where)
 
     def handed_over(self, origin: Origin) -> None:
         """Until it is stored, or failed, a newer session would be a second route for its pair."""

@@ -185,7 +185,7 @@ class Post:
     def noted(self, event: str, origin: Origin, message_id: str, where: str = "") -> None:
         """Something became of mail."""
         if self._trace is not None:
-            self._trace.note(event, origin.from_, origin.to, (message_id,), where)
+            self._trace.note_one(event, origin.from_, origin.to, message_id, where)
 
     def taken(self, username: str, row: int) -> None:
         """A user has acknowledged a row; told once for all of a read."""

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from xjrelay.domain.delivery import MAX_QUEUE, MAX_QUEUE_BYTES, Delivery, Owed
 from xjrelay.domain.revocations import Revocations
-from xjrelay.domain.routing import RoutingTable, Session, User
+from xjrelay.domain.routing import RoutingTable, User
 from xjrelay.net.context import Context
 from xjrelay.net.mesh import MAX_LINKS, PATIENCE
 from xjrelay.servers.relay.sessions import Origin, Outcomes, Run, UserLink, UserSession, gathered
@@ -253,7 +253,7 @@ class Switch:
             return
         trace, message_id = self.context.trace, owed.origin.id
         if trace is not None and message_id is not None and not owed.is_mail:
-            trace.note("handed over", owed.origin.from_, owed.origin.to, (message_id,), session.full)
+            trace.note_one("handed over", owed.origin.from_, owed.origin.to, message_id, session.full)
         owed.origin.sender.handed_over(owed.origin)
         found = self.table.find_local(owed.origin.to)
         if found is None or found.resource == session.route.resource:
@@ -294,7 +294,9 @@ class Switch:
         way = self.way_to(found.relay) if found is not None and here is None else None
         pair = origin.pair
         if (trace := self.context.trace) is not None and origin.id is not None:
-            trace.note(*_routed(origin, found))
+            where = found.relay if found is not None else "the mailbox, or nobody"
+            event, where = ("accepted", where) if here is None else (here.reached, here.full)
+            trace.note_one(event, origin.from_, origin.to, origin.id, where)
         if pair is not None and not pair.admit(here or way, again):
             origin.sender.settled(origin._replace(pair=None), "failed", Code.NOT_NOW)
         elif here is not None:
@@ -334,20 +336,6 @@ class Switch:
         """
         found = self.table.find_local(from_)
         return found.handle if found else None
-
-
-def _routed(
-    origin: Origin, found: Session[UserSession] | None
-) -> tuple[str, str, str, tuple[str], str]:
-    """Which way a message goes, for the trace."""
-    assert origin.id is not None
-    if found is None:
-        event, where = "accepted", "the mailbox, or nobody"
-    elif found.handle is None:
-        event, where = "accepted", found.relay
-    else:
-        event, where = found.handle.reached, found.full
-    return event, origin.from_, origin.to, (origin.id,), where
 
 
 def _unkept(origin: Origin, frame: bytes) -> None:
