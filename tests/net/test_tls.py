@@ -69,7 +69,7 @@ class TLSTestCase(SynchronousTestCase):
     def meet(self, near: Protocol, far: Protocol, trust: ClientTLS | None = None) -> None:
         """A connection of the two; TLS on both ends unless there is nobody to trust."""
         self.pipe = Pipe(self.clock, IPv4Address("TCP", "10.0.0.9", 1), IPv4Address("TCP", HOST, 2))
-        listening = server_tls(self.server_tls, Factory.forProtocol(lambda: far), self.clock)
+        listening = server_tls(self.server_tls, Factory.forProtocol(lambda: far))
         above: Any = near
         if trust is not None:
             inner = ClientFactory.forProtocol(lambda: near)

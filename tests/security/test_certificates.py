@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from xjrelay.net.pipe import Pipe
+from xjrelay.net.tls import server_tls
 from xjrelay.security.certificates import (
     CertificateError,
     Pair,
@@ -53,10 +54,12 @@ def meet(server: ServerTLS, client: IOpenSSLClientConnectionCreator) -> tuple[En
     clock = Clock()
     asker, answerer = End(b"ask"), End(b"answer")
     near_factory = TLSMemoryBIOFactory(client, True, ClientFactory.forProtocol(lambda: asker), clock)
-    far_factory = TLSMemoryBIOFactory(server, False, Factory.forProtocol(lambda: answerer), clock)
+    far_factory = server_tls(server, Factory.forProtocol(lambda: answerer))
     address = IPv4Address("TCP", "10.0.0.1", 5000)
     pipe = Pipe(clock, address, address)
-    pipe.connect(near_factory.buildProtocol(address), far_factory.buildProtocol(address))
+    far = far_factory.buildProtocol(address)
+    assert far is not None
+    pipe.connect(near_factory.buildProtocol(address), far)
     clock.pump([0.1] * 30)
     return asker, answerer
 

@@ -8,6 +8,7 @@ sandbox's machine too. Must not import ``security``.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,7 @@ from twisted.internet.protocol import ClientFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
+from xjrelay.net.secure import SecureFactory, SecureStream, Showing
 from xjrelay.wire.endpoints import Address, is_loopback, way_in
 
 
@@ -125,10 +127,16 @@ class _TLSFactory(TLSMemoryBIOFactory):
         return None if inner is None else self.protocol(self, inner)  # type: ignore[return-value]
 
 
-def server_tls(
+def server_tls(showing: Showing, factory: IProtocolFactory) -> SecureFactory:
+    """A listener's factory behind TLS (see ``secure``)."""
+    return SecureFactory(showing, factory)
+
+
+def mutual_tls(
     creator: IOpenSSLServerConnectionCreator, factory: IProtocolFactory, clock: IReactorTime
 ) -> TLSMemoryBIOFactory:
-    """A listener's factory behind TLS."""
+    """A listener's factory behind TLS where the creator itself judges the other side's certificate,
+    which the standard library has no call for."""
     return _TLSFactory(creator, False, factory, clock)
 
 
@@ -146,11 +154,15 @@ def is_tls(transport: object) -> bool:
 
 def own_certificate(transport: Any) -> bytes | None:
     """The certificate this end showed, in DER; None without TLS."""
+    if isinstance(transport, SecureStream):
+        return transport.own_certificate
     return _der(transport, lambda handle: handle.get_certificate(as_cryptography=True))
 
 
 def peer_certificate(transport: Any) -> bytes | None:
     """The certificate the other end showed and TLS has checked, in DER; None where it showed none."""
+    if isinstance(transport, SecureStream):
+        return transport.peer_certificate
     return _der(transport, lambda handle: handle.get_peer_certificate(as_cryptography=True))
 
 
@@ -166,6 +178,8 @@ def failure_reason(failure: Failure) -> str:
     error = failure.value
     if failure.check(ConnectionDone, ConnectionLost):
         return "the other side closed the connection"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "the handshake failed").lower().replace("_", " ")
     if not isinstance(error, SSL.Error):
         if failure.check(VerificationError):  # which has no sentence of its own
             return "its certificate is for another name"

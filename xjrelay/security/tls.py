@@ -15,18 +15,20 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 from service_identity import VerificationError
 from service_identity.cryptography import extract_patterns
 from service_identity.exceptions import CertificateError as NoNameError
 from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import (
     AcceptableCiphers,
     Certificate,
@@ -47,11 +49,11 @@ from xjrelay.security.certificates import (
     to_pem,
 )
 
-CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM")
+CIPHER_STRING = "ECDHE+AESGCM"
+CIPHERS = AcceptableCiphers.fromOpenSSLCipherString(CIPHER_STRING)
 """What TLS 1.2 may use where it is allowed; TLS 1.3 chooses among its own."""
 
 
-@implementer(IOpenSSLServerConnectionCreator)
 class ServerTLS:
     """A listener's TLS, from two files that may change.
 
@@ -62,6 +64,11 @@ class ServerTLS:
         clients: PEM file of the authority of those who may show a certificate of their own;
             None to ask nobody for one. Who shows none is let in either way, and who shows a wrong
             one is not.
+
+    Attributes:
+        context: what the next connection is made with.
+        certificate: what it will show, in DER; logins are bound to it.
+        pem: the certificate's file.
 
     Raises:
         CertificateError: from the constructor and :meth:`reload`; after a failed reload the
@@ -74,29 +81,30 @@ class ServerTLS:
         self._certificate = certificate
         self._key = key
         self._clients = clients
-        self._minimum = TLSVersion.TLSv1_2 if allow_tls12 else TLSVersion.TLSv1_3
+        self._minimum = ssl.TLSVersion.TLSv1_2 if allow_tls12 else ssl.TLSVersion.TLSv1_3
         self.reload()
 
     def reload(self) -> None:
         """Read the files again, for the connections to come."""
-        pem = read_pem(self._certificate)
-        shown = _shown(self._certificate, self._key)
-        made = CertificateOptions(raiseMinimumTo=self._minimum, acceptableCiphers=CIPHERS, **shown)
-        context = made.getContext()
+        files = (self._certificate, self._key)
+        pem, key = map(read_pem, files)
+        _shown(*files)  # which says better than the standard library what is wrong with them
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = self._minimum
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        context.set_ciphers(CIPHER_STRING)
+        try:
+            context.load_cert_chain(*files, password="")
+        except ssl.SSLError as error:
+            raise CertificateError(f"{self._certificate} can't be used: {error.reason}") from error
         if self._clients is not None:
-            authority = Certificate.loadPEM(_checked(self._clients)).original
-            store = context.get_cert_store()
-            assert store is not None  # a context of our own making has one
-            store.add_cert(authority)
-            context.add_client_ca(authority)
-            context.set_verify(SSL.VERIFY_PEER)
-            context.set_session_id(b"xjrelay")  # without one OpenSSL resumes no client that it knows
-        self._context = context
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.load_verify_locations(cadata=_der(_checked(self._clients)))
+        if (pem, key) != tuple(map(read_pem, files)):
+            raise CertificateError(f"{self._certificate} changed while it was read; try again")
+        self.context = context
+        self.certificate = _der(pem)
         self.pem = pem
-
-    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """A connection with the certificate of now."""
-        return SSL.Connection(self._context, None)
 
 
 class ClientTLS:
@@ -291,6 +299,11 @@ def _shake(connection: SSL.Connection, stream: socket.socket) -> None:
             if not heard:
                 raise ConnectionResetError("closed in the middle of the handshake") from None
             connection.bio_write(heard)
+
+
+def _der(pem: bytes) -> bytes:
+    """The first certificate of a file."""
+    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
 
 
 def _wanted(host: str) -> DNS_ID | IPAddress_ID:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.interfaces import IDelayedCall, IOpenSSLServerConnectionCreator, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
@@ -29,6 +29,7 @@ from twisted.web.server import Request, Site
 from xjrelay import __version__
 from xjrelay.domain.histogram import Histogram
 from xjrelay.net.metrics import CONTENT_TYPE, Metrics, Part, Sample, Samples
+from xjrelay.net.secure import Showing
 from xjrelay.servers.listening import Listening
 from xjrelay.servers.startup import Options, Program, StartupError
 

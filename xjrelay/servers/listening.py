@@ -19,10 +19,11 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IOpenSSLServerConnectionCreator, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xjrelay.net.secure import Showing
 from xjrelay.net.tls import server_tls
 from xjrelay.servers.startup import StartupError, announce
 from xjrelay.wire.endpoints import TLS, Address, is_loopback
@@ -86,7 +87,7 @@ class Listening(Service):
         endpoints: Sequence[str],
         factory: IProtocolFactory,
         allow_plaintext: bool = False,
-        tls: IOpenSSLServerConnectionCreator | None = None,
+        tls: Showing | None = None,
     ) -> None:
         self._reactor = reactor
         self._endpoints = endpoints
@@ -144,7 +145,7 @@ class Listening(Service):
     def _in_tls(self, text: str) -> IProtocolFactory:
         if self._tls is None:
             raise StartupError(f"cannot listen on {text}: say --tls-certificate and --tls-key")
-        return server_tls(self._tls, self._factory, self._reactor)
+        return server_tls(self._tls, self._factory)
 
     def _check(self, text: str, host: str) -> None:
         inner, tls = below_tls(text)

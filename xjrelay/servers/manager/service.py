@@ -13,12 +13,13 @@ from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from xjrelay import __version__
+from xjrelay.net.secure import Showing
 from xjrelay.net.tracker import DEFAULT_LEASE, Trackers
 from xjrelay.servers.listening import Listening, Place, advertised
 from xjrelay.servers.manager.protocol import ManagerFactory
@@ -99,7 +100,7 @@ class ManagerService(MultiService):
         manager_id: str,
         *,
         advertise: Sequence[Address] = (),
-        tls: IOpenSSLServerConnectionCreator | None = None,
+        tls: Showing | None = None,
         lease: float = DEFAULT_LEASE,
         serving: Callable[[Place], None] = lambda place: None,
     ) -> None:

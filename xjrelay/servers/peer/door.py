@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from xjrelay.net.context import Context
 from xjrelay.net.factory import LinkFactory
 from xjrelay.net.socket import IStream
-from xjrelay.net.tls import server_tls
+from xjrelay.net.tls import mutual_tls
 from xjrelay.servers.peer.protocol import House, PeerLink
 from xjrelay.wire.errors import CloseReason
 
@@ -106,7 +106,7 @@ class PeerFactory(LinkFactory[PeerLink]):
         link = super().buildProtocol(address)
         if link is None or not tls:
             return link
-        factory = server_tls(self._creator, _Given(link), self.context.clock)
+        factory = mutual_tls(self._creator, _Given(link), self.context.clock)
         return factory.buildProtocol(address)
 
     def close_all(self, reason: CloseReason = CloseReason.SHUTDOWN) -> Deferred[None]:

@@ -14,9 +14,9 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 
 from xjrelay.net.context import Context, Limits
+from xjrelay.net.secure import Showing
 from xjrelay.net.tls import Vouch
 from xjrelay.net.tracker import DEFAULT_LEASE
 from xjrelay.security.secret import ClusterSecret
@@ -33,7 +33,7 @@ class TrackerConfig:
 
     listen: Sequence[str] = ("tcp:5000",)
     allow_plaintext: bool = False
-    tls: IOpenSSLServerConnectionCreator | None = None
+    tls: Showing | None = None
     vouch: Vouch | None = None
     lease: float = DEFAULT_LEASE
     limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""A listener's TLS: the standard library's, over memory buffers, straight to the socket.
+
+Why it exists: Twisted's layer (pyOpenSSL over memory buffers) cost three times what the relay itself
+costs a message, in calls from Python into C one by one, in buffers of its own, and in exceptions for
+"no more for now". Here a read is one decryption a record and one ``dataReceived`` in all, a write is
+one encryption and one ``send``; the cryptography is OpenSSL's either way. Memory buffers rather than a
+socket owned by TLS, because so everything below stays the transport's business (limits, pauses,
+closing, a pipe in memory), and what is tested in memory is what runs.
+
+Nothing encrypted waits here: a write is with the transport when it returns, so the producer that the
+transport pauses is the right one. TLS 1.3 has no renegotiation, and 1.2 has it off, so a write never
+waits for a read once the handshake is through. Must not import a link.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, cast
+from typing import Protocol as Seam
+
+from OpenSSL import crypto
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IAddress,
+    IHandshakeListener,
+    IProtocol,
+    IProtocolFactory,
+    ISSLTransport,
+    ITransport,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from xjrelay.net.direct import is_plain, straight
+
+RECORD = 16 * 1024
+"""Bytes of plain text that one record holds at most."""
+
+
+class Showing(Seam):
+    """What a listener's next connection is made with; those that are open keep what they have.
+
+    Attributes:
+        context: of a server.
+        certificate: the one it shows, in DER, to which logins are bound.
+    """
+
+    context: ssl.SSLContext
+    certificate: bytes
+
+
+@implementer(ISSLTransport)
+class SecureStream(ProtocolWrapper):
+    """One connection, between its transport and its protocol.
+
+    The protocol sees the connection before TLS is agreed upon, so that its deadline is running, and
+    hears of the agreement as an ``IHandshakeListener``. What it writes before waits for that.
+
+    The end: :meth:`loseConnection` says TLS's goodbye (close_notify), drops what still comes, and
+    closes when the other side has said it too; whoever wants no more waiting aborts. A
+    connection that ends without a goodbye is lost (``ConnectionLost``), not done.
+    """
+
+    __slots__ = (
+        *("_agreed", "_deaf", "_early", "_incoming", "_outgoing", "_plain", "_reason", "_silent", "_tls"),
+        "own_certificate",
+    )
+
+    def __init__(self, factory: SecureFactory, inner: IProtocol) -> None:
+        super().__init__(factory, inner)  # type: ignore[arg-type]  # which names another factory
+        showing = factory.showing
+        self.own_certificate = showing.certificate
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = showing.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._early: list[bytes] = []  # written before TLS was agreed upon
+        self._agreed = False
+        self._silent = False  # our goodbye is said, or there is nobody to say it to
+        self._deaf = False  # nothing more is heard
+        self._reason: Failure | None = None  # why TLS failed
+        self._plain = False
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """What the other side showed and OpenSSL has checked, in DER; None where it showed none."""
+        return self._tls.getpeercert(binary_form=True)
+
+    def getPeerCertificate(self) -> crypto.X509 | None:
+        """The same in Twisted's form."""
+        der = self.peer_certificate
+        return None if der is None else crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+
+    # -- what the protocol asks --------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Encrypt, and hand to the transport."""
+        if not self._agreed:
+            self._early.append(data)
+        elif not self._silent and data:
+            try:
+                sent = self._tls.write(data)
+                while sent < len(data):
+                    sent += self._tls.write(memoryview(data)[sent:])
+            except ssl.SSLError:
+                self._fail(Failure())
+            else:
+                self._send()
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Likewise, several pieces at once."""
+        self.write(b"".join(iovec))
+
+    def loseConnection(self) -> None:
+        """Close when everything is written and both sides have said goodbye."""
+        if self.disconnecting:
+            return
+        if not self._agreed and not self._early:
+            self.abortConnection()
+            return
+        self.disconnecting = True
+        if self._agreed:
+            self._say_goodbye()
+
+    def loseWriteConnection(self) -> None:
+        """Say goodbye, and go on hearing."""
+        if self._agreed:
+            self._say_goodbye()
+
+    def abortConnection(self) -> None:
+        """Cut, without a word."""
+        self.disconnecting = self._silent = self._deaf = True
+        self._below.abortConnection()
+
+    # -- what the transport says -------------------------------------------------------------
+
+    def makeConnection(self, transport: ITransport) -> None:
+        """Connected; the other side begins."""
+        self._plain = is_plain(cast(Any, transport))
+        super().makeConnection(transport)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Encrypted bytes."""
+        if self._deaf:
+            return
+        self._incoming.write(data)
+        if self._agreed or self._shake():
+            self._hear(min(len(data), RECORD))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is over, and whether that was announced."""
+        if self._reason is not None:
+            reason = self._reason
+        elif self._agreed and not self._deaf and reason.check(ConnectionDone):
+            reason = Failure(ConnectionLost("closed without a goodbye of TLS"))
+        self._deaf = self._silent = True
+        super().connectionLost(reason)
+
+    # -- TLS ---------------------------------------------------------------------------------
+
+    @property
+    def _below(self) -> Any:
+        return self.transport
+
+    def _shake(self) -> bool:
+        """Go on with the handshake; whether it is through and something may be heard."""
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._send()
+            return False
+        except ssl.SSLError:
+            self._fail(Failure())
+            return False
+        self._agreed = True
+        self._send()
+        listener = IHandshakeListener(self.wrappedProtocol, None)
+        if listener is not None:
+            listener.handshakeCompleted()
+        early, self._early = self._early, []
+        self.writeSequence(early)
+        if self.disconnecting:
+            self._say_goodbye()
+        return not self._deaf
+
+    def _hear(self, size: int) -> None:
+        """Decrypt all there is, and give it to the protocol at once."""
+        heard: list[bytes] = []
+        ended, failure = False, None
+        read, incoming = self._tls.read, self._incoming
+        try:
+            while data := read(size):
+                heard.append(data)
+                if not incoming.pending and not self._tls.pending():
+                    break  # asking once more costs an exception, dearer than the decryption
+            else:
+                ended = True
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            ended = True
+        except ssl.SSLError:
+            failure = Failure()
+        if heard and not self.disconnecting:
+            self.wrappedProtocol.dataReceived(heard[0] if len(heard) == 1 else b"".join(heard))
+        if failure is not None:
+            self._fail(failure)
+        elif ended:
+            self._say_goodbye()
+            self._deaf = True
+            self._below.loseConnection()
+        elif self._outgoing.pending:  # an answer of TLS's own, to a new key
+            self._send()
+
+    def _say_goodbye(self) -> None:
+        if self._silent:
+            return
+        self._silent = True
+        with suppress(ssl.SSLError):  # theirs hasn't come: the ordinary case
+            self._tls.unwrap()
+        self._send()
+
+    def _fail(self, failure: Failure) -> None:
+        """TLS has broken: send its alert, and close."""
+        self._reason = self._reason or failure
+        self._deaf = self._silent = self.disconnecting = True
+        self._send()
+        self._below.loseConnection()
+
+    def _send(self) -> None:
+        data = self._outgoing.read()
+        if not data:
+            return
+        if self._plain:
+            straight(self.transport, data)
+        else:
+            self._below.write(data)
+
+
+class SecureFactory(WrappingFactory):
+    """A listener's factory behind TLS.
+
+    Args:
+        showing: says what connections are made with.
+        factory: of the protocols.
+    """
+
+    protocol = SecureStream
+
+    def __init__(self, showing: Showing, factory: IProtocolFactory) -> None:
+        super().__init__(factory)
+        self.showing = showing
+
+    def buildProtocol(self, addr: IAddress | None) -> SecureStream | None:  # type: ignore[override]
+        """The inner protocol in TLS, or None where that is not wanted."""
+        inner = self.wrappedFactory.buildProtocol(addr)
+        return None if inner is None else SecureStream(self, inner)
