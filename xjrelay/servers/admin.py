@@ -156,7 +156,7 @@ def add_admin(
     program: Program,
     reactor: Any,
     options: Options,
-    tls: IOpenSSLServerConnectionCreator | None = None,
+    tls: Showing | None = None,
     folder: Path | None = None,
 ) -> None:
     """The doors that are asked for; behind them the program's ``parts`` are seen.
