@@ -8,7 +8,6 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks.plan import Plan, body
 from benchmarks.programs import Certificate, Process, free_port, twistd
@@ -16,6 +15,9 @@ from benchmarks.programs import Certificate, Process, free_port, twistd
 PASSWORD = "rahasia"
 AT_ONCE = 64
 """Registrations under way at a time: the manager works on one while another waits for its disk."""
+
+UNTHROTTLED = ("--max-stanzas", "10000000", "--max-bytes", "1000000000000")
+"""Each user's stanzas and bytes are counted as always; but two users alone may use up a relay."""
 
 HELLO = {"ip_local": "127.0.0.1", "port": 0, "type": "client"}
 
@@ -36,7 +38,7 @@ class Settings:
     Args:
         relays: how many.
         cpus: the cores that the relays are bound to, in turn.
-        options: of each relay.
+        options: of each relay, beside those that let a user say as much as it likes.
         manager: options of the manager.
         certificate: what a relay shows at a second door, for users over TLS.
     """
@@ -108,7 +110,7 @@ class Suite:
         while len(self.relays) < relays:
             cpu = self.settings.cpus[len(self.relays) % len(self.settings.cpus)]
             door = free_port()
-            options = (*self.settings.options, *_tls(self.settings.certificate, door))
+            options = (*UNTHROTTLED, *self.settings.options, *_tls(self.settings.certificate, door))
             relay = self._run("xjrelay", *self._at, *options, cpu=cpu)
             self.relays.append(relay)
             self.doors[relay.port] = door
@@ -131,7 +133,7 @@ class Suite:
     def _register(self, count: int) -> list[User]:
         names = [f"user{self._serial + number}" for number in range(count)]
         self._serial += count
-        links = [login_at_manager(self.manager.port, name, register=True) for name in names]
+        links = [login_at_manager(self.manager.port, name, "register") for name in names]
         answers = [json.loads(link.makefile().readline()) for link in links]
         for link in links:
             link.close()
@@ -142,11 +144,10 @@ class Suite:
         ]
 
 
-def login_at_manager(port: int, name: str, register: bool = False) -> socket.socket:
-    """A connection that has asked to be logged in; the answer is yet to be read."""
+def login_at_manager(port: int, name: str, flag: str = "replace") -> socket.socket:
+    """A connection that has asked to be logged in (or to ``register``); the answer is yet to be read."""
     link = socket.create_connection(("127.0.0.1", port))
-    request: dict[str, Any] = {"type": "auth", "username": name, "password": PASSWORD}
-    request |= {"register": True} if register else {}
+    request = {"type": "auth", "username": name, "password": PASSWORD, flag: True}
     link.sendall(f"{json.dumps(HELLO)}\n{json.dumps(request)}\n".encode())
     return link
 

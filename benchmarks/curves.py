@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""What grows with the number of users, relays and contacts, and what must not.
+
+The figure of a curve is the relays' CPU time a message: 50 pairs, one message in flight each, bodies of 100
+bytes. What the x axis counts is there meanwhile. Idle sessions are measured on the way.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks import ours
+from benchmarks.house import House, accounts
+from benchmarks.measure import Case, observe
+from benchmarks.ours import Settings, Suite, Traffic, User
+from benchmarks.peers import PEERS, Peer
+from benchmarks.plan import Load, Plan, Run
+from benchmarks.programs import Process
+
+CONNECTED = (100, 1_000, 3_000, 10_000)
+TALKING = (100, 1_000, 4_000)
+RELAYS = (1, 3, 6, 12, 20)
+CONTACTS = (10, 100, 1_000, 10_000)
+PAIRS = 50
+XMPP_SESSIONS = 500
+"""Where each session needs an account of its own, and making one takes time."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a curve; ``cpu`` in microseconds a message."""
+
+    curve: str
+    x: int
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Sessions that say nothing: resident bytes of each, and the server's share of a core meanwhile."""
+
+    server: str
+    sessions: int
+    each: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long it takes.
+
+    Args:
+        seconds: of each measurement.
+        rounds: of each; the best counts.
+        sessions: the most that are idle.
+        rest: seconds for which they are watched: two heartbeats.
+    """
+
+    seconds: float = 1.0
+    rounds: int = 2
+    sessions: int = CONNECTED[-1]
+    rest: float = 30.0
+
+
+def _cpu(
+    suite_relays: Sequence[Process], lengths: Lengths, make: Callable[[], Plan], roving: bool = False
+) -> float:
+    run = Run(PAIRS if roving else 1, lengths.seconds, 0.3, roving=roving)
+    case = Case("", "", PAIRS, run)
+    return min(observe(case, suite_relays, make()).cpu for _ in range(lengths.rounds))
+
+
+# -- users -----------------------------------------------------------------------------------
+
+
+def users(lengths: Lengths, curves: bool = True) -> Iterator[Point | Idle]:
+    """Ours with more and more sessions: at rest, and what a message between others costs beside them.
+
+    Args:
+        curves: False for the sessions at rest alone.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        suite = Suite(folder, Settings(options=("--max-links", str(lengths.sessions + 5_000))))
+        stack.callback(suite.end)
+        (relay,) = suite.relays
+        tokens, before, there, loads = [], relay.resident(), 0, []
+        for count in [*(one for one in CONNECTED if one < lengths.sessions), lengths.sessions]:
+            tokens = suite.users(count - there)
+            loads.append(Load(_silent(tokens)))
+            there = count
+            if count == lengths.sessions:
+                held = relay.resident() - before
+                yield Idle("xjrelay", count, held / count, _share(relay, lengths.rest))
+            if curves:
+                cpu = _cpu(suite.relays, lengths, lambda: ours.plan(suite, PAIRS, Traffic()))
+                yield Point("users connected, 100 of them talking", count, cpu)
+        for load in loads:
+            load.end()
+        for count in TALKING if curves else ():
+            talk = partial(ours.plan, suite, count // 2, Traffic())
+            cpu = _cpu(suite.relays, lengths, talk, roving=True)
+            yield Point("users, all of them talking", count, cpu)
+
+
+def _silent(tokens: Sequence[User]) -> Plan:
+    made = Plan()
+    for user in tokens:
+        made.conn(user.port, [ours.login(user, ack=False)])
+    return made
+
+
+def _share(process: Process, seconds: float) -> float:
+    before = process.cpu_seconds()
+    time.sleep(seconds)
+    return (process.cpu_seconds() - before) / seconds
+
+
+def idle_peers(lengths: Lengths, wanted: Callable[[str], bool]) -> Iterator[Idle]:
+    """Every installed peer with as many receivers to whom nobody says anything."""
+    for peer in PEERS:
+        if peer.installed and wanted(peer.name):
+            yield _idle_peer(peer, lengths)
+
+
+def _idle_peer(peer: Peer, lengths: Lengths) -> Idle:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        process = peer.start(folder, 0, None)
+        stack.callback(process.end)
+        count = lengths.sessions
+        if peer.accounts:
+            count = min(count, XMPP_SESSIONS)
+            peer.accounts(process, [f"r{number}" for number in range(count)])
+        before = process.resident()
+        load = Load(peer.idle(process.port, count))
+        stack.callback(load.end)
+        held = process.resident() - before
+        return Idle(peer.name, count, held / count, _share(process, lengths.rest / 15))
+
+
+# -- relays ----------------------------------------------------------------------------------
+
+
+def mesh(lengths: Lengths) -> Iterator[Point]:
+    """More and more relays, all linked: what a message costs on one, and from one to another."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        suite = Suite(folder, Settings(cpus=(0, 1)))
+        stack.callback(suite.end)
+        for count in RELAYS:
+            suite.grow(count)
+            here = _cpu(suite.relays, lengths, lambda: _between(suite, 0, 0))
+            yield Point("relays in the mesh, users of one", count, here)
+            if count > 1:
+                there = _cpu(suite.relays, lengths, lambda: _between(suite, 0, 2))
+                yield Point("relays in the mesh, users of two", count, there)
+
+
+def _between(suite: Suite, sends: int, receives: int) -> Plan:
+    """Pairs of these two of the relays, or of one."""
+    found: dict[int, list[User]] = {}
+    ports = [suite.relays[number].port for number in (sends, receives)]
+    enough = 2 * PAIRS if sends == receives else PAIRS
+    while any(len(found.get(port, ())) < enough for port in ports):
+        for user in suite.users(PAIRS):
+            found.setdefault(user.port, []).append(user)
+    chosen = [(found[ports[0]].pop(), found[ports[1]].pop()) for _ in range(PAIRS)]
+    return ours.plan_of(suite, chosen, Traffic())
+
+
+# -- contacts --------------------------------------------------------------------------------
+
+
+def rosters(lengths: Lengths) -> Iterator[Point]:
+    """One pair, 16 in flight, whose rosters grow, both logged in at the manager."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        names = [f"user{number}" for number in range(CONTACTS[-1])]
+        owners = [f"{side}{count}" for count in CONTACTS for side in "rs"]
+        contacts = [(f"{side}{count}", name) for count in CONTACTS for side in "rs" for name in names[:count]]
+        house = House(folder, manager=("--max-roster", "20000"))
+        stack.callback(house.end)
+        house.seed(accounts([*names, *owners], 4096, contacts))
+        house.start()
+        for count in CONTACTS:
+            run = Run(16, lengths.seconds, 0.3)
+            cpus = []
+            for _ in range(lengths.rounds):
+                plan = Plan()
+                receives = _roster_session(stack, house, plan, f"r{count}")
+                plan.receives()
+                sends = _roster_session(stack, house, plan, f"s{count}")
+                plan.sends(ours.message(f"s{count}", f"r{count}", Traffic()))
+                plan.pair(sends, receives)
+                cpus.append(observe(Case("", "", 1, run), house.relays, plan).cpu)
+            yield Point("contacts in each roster", count, min(cpus))
+
+
+def _roster_session(stack: ExitStack, house: House, plan: Plan, name: str) -> int:
+    link = stack.enter_context(ours.login_at_manager(house.manager.port, name))
+    link.sendall(b'{"stanza":"presence"}\n')
+    for line in link.makefile():
+        answer = json.loads(line)
+        if "token" in answer:
+            (relay,) = answer["component"]
+            return plan.conn(
+                relay["port"], [ours.login(User(name, answer["token"], relay["port"]), ack=False)]
+            )
+    raise RuntimeError(f"{name} was not logged in")
