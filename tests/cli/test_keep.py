@@ -224,7 +224,8 @@ class ExportTests(Folders):
         database.unlink()
         prepare(database, "manager")
         status, out, _ = self.xj("import", str(lines))
-        self.assertEqual((status, out), (DONE, "Imported 2 accounts, 2 contacts, 1 waiting messages.\n"))
+        said = "Imported 2 accounts, 2 contacts, 1 waiting messages, 1 bans.\n"
+        self.assertEqual((status, out), (DONE, said))
         self.assertEqual(records(database), wanted)
         status, _, errors = self.xj("import", str(lines))
         self.assertEqual(status, REFUSED)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
 from xjrelay.domain import roster
-from xjrelay.domain.accounts import Invitation
+from xjrelay.domain.accounts import Ban, Invitation
 from xjrelay.domain.roster import Decision, Pair, Row, Subscription
 from xjrelay.storage.interfaces import (
     Account,
@@ -85,6 +87,50 @@ class AccountContract(TestCase):
         await self.stores.accounts.create(account("Esa"))
         self.assertEqual(await self.stores.accounts.get("esa"), account("Esa"))
         self.assertIsNone(await self.stores.accounts.get("Esa"))
+
+    async def test_a_ban_is_kept_over_another_and_lifted(self) -> None:
+        store = self.stores.accounts
+        await store.create(account("Esa"))
+        first, second = Ban("spam", 5, 100), Ban("", 6)
+        await store.ban("esa", first)
+        self.assertEqual(await store.get("esa"), replace(account("Esa"), ban=first))
+        await store.ban("esa", second)
+        self.assertEqual(await store.bans(10**9, "", 10), [("Esa", second)])
+        self.assertTrue(await store.lift("esa"))
+        self.assertFalse(await store.lift("esa"))
+        self.assertEqual(await store.get("esa"), account("Esa"))
+        with self.assertRaises(UnknownAccount):
+            await store.ban("nobody", first)
+
+    async def test_bans_are_listed_in_pages_and_forgotten_when_they_ended(self) -> None:
+        store = self.stores.accounts
+        for name in ("esa", "fajar", "gita"):
+            await store.create(account(name))
+            await store.ban(name, Ban(name, 1, 50 if name == "fajar" else None))
+        self.assertEqual([name for name, _ in await store.bans(49, "", 2)], ["esa", "fajar"])
+        self.assertEqual([name for name, _ in await store.bans(49, "fajar", 2)], ["gita"])
+        self.assertEqual([name for name, _ in await store.bans(50, "", 3)], ["esa", "gita"])
+        self.assertEqual(await store.get("fajar"), account("fajar"))
+
+    async def test_a_ban_goes_with_its_account(self) -> None:
+        store = self.stores.accounts
+        await store.create(account("esa"))
+        await store.ban("esa", Ban("spam", 1))
+        await store.remove("esa")
+        self.assertEqual(await store.bans(2, "", 9), [])
+
+    async def test_a_ban_and_an_end_end_every_session_there_has_been(self) -> None:
+        store = self.stores.accounts
+        for end in (store.end_sessions, lambda key: store.ban(key, Ban("", 1))):
+            key = f"user{id(end)}"
+            await store.create(account(key))
+            numbers = [await store.next_session(key) for _ in range(2)]
+            self.assertEqual(await end(key), numbers[-1])
+            later = await store.next_session(key)
+            sessions = [(key, number) for number in (*numbers, later)]
+            self.assertEqual(await store.ended(sessions), sessions[:-1])
+        with self.assertRaises(UnknownAccount):
+            await store.end_sessions("nobody")
 
     async def test_a_key_is_taken_once(self) -> None:
         await self.stores.accounts.create(account("esa"))

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.storage.test_migrate import schema
 from xjrelay.storage.backup import examine
 from xjrelay.storage.migrate import prepare, steps
-from xjrelay.storage.transfer import Account, Contact, End, Letter, Record, export
+from xjrelay.storage.transfer import Account, Ban, Contact, End, Letter, Record, export
 
 RELEASED = Path(__file__).parent / "released"
 """A file a schema, as that schema wrote it, with data in every table it had."""
@@ -37,6 +37,8 @@ LETTER = Letter(
     stored_at=1700000000003,
     frame='{"stanza":"message","from":"Esa","to":"fajar","body":"halo","id":"m1"}',
 )
+
+BAN = Ban(username="fajar", reason="spam", since=1700000000004, until=1900000000000)
 
 
 def written(folder: Path, program: str, version: int) -> Path:
@@ -102,6 +104,7 @@ class ReleasedTests(SynchronousTestCase):
                     Contact(owner="esa", contact="fajar", subscription="to", name="Jar"),
                     Contact(owner="fajar", contact="esa", subscription="from", name="Esa"),
                     *([LETTER] if version >= 2 else []),
-                    End(accounts=2, contacts=2, letters=1 if version >= 2 else 0),
+                    *([BAN] if version >= 4 else []),
+                    End(accounts=2, contacts=2, letters=int(version >= 2), bans=int(version >= 4)),
                 ],
             )

@@ -40,7 +40,7 @@ class TransferTests(SynchronousTestCase):
 
     def test_what_goes_out_comes_in(self) -> None:
         counted = load(self.target, parse(self.lines))
-        self.assertEqual(counted, End(accounts=2, contacts=2, letters=1))
+        self.assertEqual(counted, End(accounts=2, contacts=2, letters=1, bans=1))
         self.assertEqual(records(self.target), records(self.source))
         self.assertEqual(schema(self.target), schema(self.source))
         self.assertEqual(json.loads(next(iter(map(encode, export(self.target, "", 0)))))["last_session"], 41)
@@ -51,7 +51,7 @@ class TransferTests(SynchronousTestCase):
             head,
             {
                 "kind": "xjrelay export",
-                "version": 1,
+                "version": 2,
                 "made_by": "xjrelay test",
                 "made_at": 1234,
                 "last_session": 41,
@@ -77,8 +77,8 @@ class TransferTests(SynchronousTestCase):
 
     def test_a_newer_form_is_refused(self) -> None:
         values = self.values()
-        values[0]["version"] = 2
-        self.assertIn("version 2", self.refused(values))
+        values[0]["version"] = 3
+        self.assertIn("version 3", self.refused(values))
 
     def test_wrong_values_are_refused_with_their_place(self) -> None:
         for number, name, value, words in (

@@ -96,6 +96,8 @@ async def import_accounts(call: Call) -> int:
     with archive.locked(database.parent), _opened(call.args.file) as lines:
         counted = transfer.load(database, transfer.parse(lines))
     words = f"{counted.accounts} accounts, {counted.contacts} contacts, {counted.letters} waiting messages"
+    if counted.bans:
+        words += f", {counted.bans} bans"
     call.screen.show(f"Imported {words}.", **msgspec.structs.asdict(counted))
     return 0
 

@@ -8,6 +8,7 @@ a clock or Twisted; a link is whatever object the server hands in.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -35,6 +36,44 @@ class Invitation:
     id: bytes
     most: int
     expires_at: int
+
+
+MAX_REASON = 200
+"""Characters of the reason for a ban."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """That an account may not log in.
+
+    Args:
+        reason: as its user reads it; may be empty.
+        since: milliseconds since 1970.
+        until: milliseconds since 1970; None until it is lifted.
+    """
+
+    reason: str
+    since: int
+    until: int | None = None
+
+    def holds(self, now: int) -> bool:
+        """Whether it still does."""
+        return self.until is None or now < self.until
+
+    def refusal(self) -> str:
+        """What its user is told."""
+        return f"Banned: {self.reason}" if self.reason else "Banned"
+
+
+def check_reason(reason: str) -> str:
+    """The reason for a ban, if it can be shown to its user.
+
+    Raises:
+        RemoteError: 400: over :data:`MAX_REASON`, or with what is not printed.
+    """
+    if len(reason) > MAX_REASON or not reason.isprintable():
+        raise RemoteError(Code.BAD_REQUEST, f"a reason is one line of at most {MAX_REASON} characters")
+    return reason
 
 
 def check_name(username: str) -> str:
@@ -120,6 +159,10 @@ class LiveLogins(Generic[LinkT]):
     def items(self, key: str) -> list[tuple[str, LinkT]]:
         """Every live resource of an account with its link."""
         return list(self._links.get(key, {}).items())
+
+    def keys(self) -> Collection[str]:
+        """Every account that is logged in."""
+        return self._links.keys()
 
     def __contains__(self, key: object) -> bool:
         return key in self._links

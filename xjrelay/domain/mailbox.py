@@ -11,7 +11,7 @@ Values in, decisions out; it knows no store, clock or link, and imports nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -216,6 +216,14 @@ class Whereabouts:
     def devices(self, name: str) -> list[tuple[str, str]]:
         """Key and resource of each session at a relay."""
         return [(stay.key, stay.resource) for stay in self._stays(name)]
+
+    def keys(self) -> Collection[str]:
+        """Every account that has a session, or may have one."""
+        return self._by_key.keys()
+
+    def stays(self, key: str) -> list[Stay]:
+        """An account's sessions."""
+        return list(self._by_key.get(key, ()))
 
     def _stays(self, name: str) -> list[Stay]:
         return list(self._relays[name].stays.values()) if name in self._relays else []

@@ -16,7 +16,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from xjrelay.security.private import PrivateFileError, create_private, read_private
+from xjrelay.security.private import PrivateFileError, create_private, read_private, replace_private
 from xjrelay.security.scram import MIN_ROUNDS, ScramClient, ScramServer, derive, random_nonce
 
 CLUSTER_USER = "cluster"
@@ -150,6 +150,43 @@ def read_secret(path: Path) -> ClusterSecret:
         raise SecretError(f"there is no cluster secret at {path}; its servers make it") from None
     except PrivateFileError as error:
         raise SecretError(f"the cluster secret: {error}") from error
+
+
+STEPS = ("begin", "switch", "finish")
+
+
+def rotate(path: Path, step: str, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> int:
+    """One step from one secret to another, while nobody is shut out.
+
+    ``begin`` adds a new one, which is accepted and not shown yet; once every machine has that file and
+    its programs have read it, ``switch`` has the new one shown; once that is everywhere too, ``finish``
+    removes whichever is not shown.
+
+    Args:
+        path: the file.
+        step: of :data:`STEPS`.
+        random_bytes: of which a new secret is made.
+
+    Returns:
+        How many are accepted by whoever reads the file now.
+
+    Raises:
+        SecretError: the file can't be read or written, or the step is not the next one.
+    """
+    try:
+        lines = _lines(path, read_private(path))
+        if (step == "begin") is not (len(lines) == 1):
+            raise SecretError("begin comes first" if len(lines) == 1 else "a change has begun already")
+        if step == "begin":
+            lines = [lines[0], random_bytes(32).hex()]
+        else:
+            lines = lines[::-1] if step == "switch" else lines[:1]
+        replace_private(path, "".join(f"{line}\n" for line in lines).encode())
+    except FileNotFoundError:
+        raise SecretError(f"there is no cluster secret at {path}") from None
+    except PrivateFileError as error:
+        raise SecretError(f"the cluster secret: {error}") from error
+    return len(lines)
 
 
 def _read_or_make(path: Path, random_bytes: Callable[[int], bytes], credentials: Path | None) -> bytes:

@@ -4,7 +4,7 @@
 ``/healthz`` is 200 while the reactor turns and nothing is broken, ``/readyz`` 200 while every program serves
 (registered, not draining); else both are 503, a line a reason. ``/metrics`` is Prometheus's text form,
 ``/status`` what ``xj status`` draws, ``/trace?id=...`` what is remembered of a message. Nothing here changes
-anything.
+anything; what does is the program's own page (``servers.acting``).
 
 Two doors: the endpoint ``--admin``, where that is said, and a UNIX socket in the data folder
 (``--admin-socket``), which the folder's owner alone can open.
@@ -38,6 +38,8 @@ JSON = "application/json"
 SOCKET = "admin.sock"
 MAX_PATH = 100
 """Bytes of a UNIX socket's path; systems take 104 or 108."""
+MAX_BODY = 64 * 1024
+"""Bytes of a request's body."""
 PULSE = 1.0
 """Seconds between two looks at the clock."""
 
@@ -72,15 +74,39 @@ class _Page(Resource):
 
 
 class _Root(Resource):
-    """The addresses there are; Twisted's own page for the others comes with a deprecation."""
+    """The addresses there are; Twisted's own page for the others comes with a deprecation.
+
+    Args:
+        pages: those of the program, by the first part of the path; there may be more later.
+    """
+
+    def __init__(self, pages: Mapping[bytes, Resource]) -> None:
+        super().__init__()
+        self._pages = pages
 
     def getChild(self, path: bytes, request: Request) -> Resource:
-        """An address that is none of them."""
+        """One of the program's, or an address that is none."""
+        if path in self._pages:
+            return self._pages[path]
         return _Page(lambda asked: (404, b"not found\n"), TEXT)
+
+
+class _Small(Request):
+    """A request that can't fill the memory or the disk."""
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """More of the body; beyond :data:`MAX_BODY` the connection is cut."""
+        if self.content is not None and self.content.tell() + len(data) > MAX_BODY:
+            transport: Any = self.transport
+            transport.abortConnection()
+            return
+        super().handleContentChunk(data)
 
 
 class _QuietSite(Site):
     """Health is asked every few seconds: no line of the log for that."""
+
+    requestFactory = _Small
 
     noisy = False
     displayTracebacks = False
@@ -132,7 +158,11 @@ class Pulse(Service):
 
 
 def admin_site(
-    reactor: Any, parts: Sequence[Part], process: str = "", pulse: Pulse | None = None
+    reactor: Any,
+    parts: Sequence[Part],
+    process: str = "",
+    pulse: Pulse | None = None,
+    pages: Mapping[bytes, Resource] | None = None,
 ) -> Site:
     """The pages.
 
@@ -141,9 +171,10 @@ def admin_site(
         parts: the programs in this process, all of which must be ready for it to be.
         process: what the process is called.
         pulse: how late its timers are.
+        pages: what else is served, by the first part of the path.
     """
     metrics = Metrics(parts, (process, pulse.samples) if pulse is not None else None)
-    root = _Root()
+    root = _Root(pages if pages is not None else {})
     root.putChild(b"healthz", _Page(lambda asked: _reasons(parts, lambda part: part.broken, "ok"), TEXT))
     root.putChild(b"readyz", _Page(lambda asked: _reasons(parts, lambda part: part.missing, "ready"), TEXT))
     root.putChild(b"metrics", _Page(lambda asked: (200, metrics.text()), CONTENT_TYPE))
@@ -174,7 +205,7 @@ def add_admin(
         return
     pulse = Pulse(reactor, program.parts)
     pulse.setServiceParent(program)
-    site = admin_site(reactor, program.parts, program.program, pulse)
+    site = admin_site(reactor, program.parts, program.program, pulse, program.pages)
     Listening(reactor, wanted, site, options["allow-plaintext"], tls).setServiceParent(program)
     _Socket(reactor, doors, site).setServiceParent(program)
 

@@ -124,6 +124,27 @@ def options_for(program: str) -> type[ProgramOptions]:
     return type(f"{program.title()}Options", (ProgramOptions,), members)
 
 
+def in_force(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every option of a program as JSON has it: ``[{"name", "value", "source", "on_sighup"}]``."""
+    sources = options.sources if isinstance(options, ProgramOptions) else {}
+    return [
+        {
+            "name": option.name,
+            "value": _plain(options[option.name]),
+            "source": sources.get(option.name, "default"),
+            "on_sighup": option.reloads,
+        }
+        for option in TABLE
+        if option.name in options
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
 def page_table() -> str:
     """The table of ``docs/options.md``, in Markdown."""
     rows = [

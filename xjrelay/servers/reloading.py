@@ -9,14 +9,17 @@ what an option is for: each program's ``applies`` do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from xjrelay.net.context import Context
-from xjrelay.security.secret import ClusterSecret, SecretError
+from xjrelay.security.secret import ClusterSecret, SecretError, rotate
 from xjrelay.servers.option_table import APPLIED, TABLE
 from xjrelay.servers.options import OptionError, ProgramOptions
-from xjrelay.servers.startup import Options, cluster_secret, limits
+from xjrelay.servers.startup import Options, Program, cluster_secret, limits, secret_file
+from xjrelay.wire.errors import Code, RemoteError
 
 _log = Logger()
 
@@ -78,6 +81,41 @@ def rereading(secret: ClusterSecret, options: Options) -> Callable[[], None]:
             _log.info("the cluster's secret is another one: {secret}", secret=repr(secret))
 
     return reload
+
+
+class SecretChange:
+    """Another cluster secret, step by step, on this machine.
+
+    Args:
+        program: whose file it is; the others of its process read it again too.
+        in_thread: runs a function off the reactor's thread.
+    """
+
+    def __init__(self, program: Program, in_thread: Callable[..., Deferred[Any]]) -> None:
+        self._program = program
+        self._in_thread = in_thread
+
+    async def step(self, step: str) -> int:
+        """Take a step, and have what SIGHUP has read again read again.
+
+        Returns:
+            How many secrets are accepted now.
+
+        Raises:
+            RemoteError: 409, with what to do instead.
+        """
+        try:
+            count: int = await self._in_thread(rotate, secret_file(self._program.options), step)
+        except SecretError as error:
+            raise RemoteError(Code.CONFLICT, str(error)) from None
+        for reload in whole(self._program).reloads:
+            reload()
+        return count
+
+
+def whole(program: Program) -> Program:
+    """The program, or the node it is part of."""
+    return program.parent if isinstance(program.parent, Program) else program
 
 
 def _named(names: list[str]) -> str:

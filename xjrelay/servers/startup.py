@@ -124,6 +124,7 @@ class Program(MultiService):
     Attributes:
         parts: what its operator can look at; a node has several.
         reloads: what SIGHUP calls.
+        pages: what else ``--admin`` serves, by the first part of the path.
         applies: given the options in force when SIGHUP has changed some that may be changed.
     """
 
@@ -133,6 +134,7 @@ class Program(MultiService):
         self.program = program
         self.parts: list[Part] = []
         self.reloads: list[Callable[[], None]] = []
+        self.pages: dict[bytes, Any] = {}
         self.applies: list[Callable[[Options], None]] = []
         self._options = options
 
@@ -207,8 +209,17 @@ def cluster_secret(options: Options, environ: Mapping[str, str] = os.environ) ->
         SecretError: see :func:`xjrelay.security.secret.load_secret`.
     """
     passed = environ.get("CREDENTIALS_DIRECTORY")
-    path = options["cluster-secret-file"] or default_path(environ)
-    return load_secret(path, credentials=Path(passed) if passed else None)
+    return load_secret(secret_file(options, environ), credentials=Path(passed) if passed else None)
+
+
+def secret_file(options: Options, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the cluster's secret is.
+
+    Raises:
+        SecretError: nothing says where.
+    """
+    path: Path = options["cluster-secret-file"] or default_path(environ)
+    return path
 
 
 def limits(options: Options) -> Limits:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from twisted.internet.defer import Deferred
 
-from xjrelay.domain.accounts import Invitation
+from xjrelay.domain.accounts import Ban, Invitation
 from xjrelay.storage.interfaces import (
     Account,
     AccountExists,
@@ -65,12 +65,16 @@ class SqliteAccounts:
 
         def get(cursor: Cursor) -> Account | None:
             cursor.execute(
-                "SELECT key, username, bio, updated_at, salt, iterations, stored_key, server_key"
-                " FROM accounts WHERE key = ?",
+                "SELECT accounts.key, username, bio, updated_at, salt, iterations, stored_key, server_key,"
+                " reason, since, until"
+                " FROM accounts LEFT JOIN bans ON bans.key = accounts.key WHERE accounts.key = ?",
                 (key,),
             )
             row = cursor.fetchone()
-            return None if row is None else Account(Profile(*row[:4]), Credentials(*row[4:]))
+            if row is None:
+                return None
+            ban = None if row[8] is None else Ban(*row[8:])
+            return Account(Profile(*row[:4]), Credentials(*row[4:8]), ban)
 
         return self._database.read(get)
 
@@ -113,6 +117,47 @@ class SqliteAccounts:
 
         return self._database.write(remove)
 
+    def end_sessions(self, key: str) -> Deferred[int]:
+        """End every session for good."""
+        return self._database.write(lambda cursor: _end_sessions(cursor, key))
+
+    def ban(self, key: str, ban: Ban) -> Deferred[int]:
+        """Keep a ban, and end every session for good."""
+
+        def keep(cursor: Cursor) -> int:
+            last = _end_sessions(cursor, key)
+            cursor.execute(
+                "INSERT INTO bans (key, reason, since, until) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE"
+                " SET reason = excluded.reason, since = excluded.since, until = excluded.until",
+                (key, ban.reason, ban.since, ban.until),
+            )
+            return last
+
+        return self._database.write(keep)
+
+    def lift(self, key: str) -> Deferred[bool]:
+        """Remove a ban."""
+
+        def lift(cursor: Cursor) -> bool:
+            cursor.execute("DELETE FROM bans WHERE key = ?", (key,))
+            return bool(cursor.rowcount)
+
+        return self._database.write(lift)
+
+    def bans(self, now: int, after: str, most: int) -> Deferred[list[tuple[str, Ban]]]:
+        """Bans that hold."""
+
+        def bans(cursor: Cursor) -> list[tuple[str, Ban]]:
+            cursor.execute("DELETE FROM bans WHERE until <= ?", (now,))
+            cursor.execute(
+                "SELECT username, reason, since, until FROM bans JOIN accounts USING (key)"
+                " WHERE key > ? ORDER BY key LIMIT ?",
+                (after, most),
+            )
+            return [(row[0], Ban(*row[1:])) for row in cursor.fetchall()]
+
+        return self._database.write(bans)
+
     def ended(self, sessions: Collection[Session]) -> Deferred[list[Session]]:
         """Those of some sessions that were ended for good."""
 
@@ -136,6 +181,12 @@ def _last_session(cursor: Cursor, key: str) -> int:
     if row is None:
         raise _unknown(key)
     return int(row[0])
+
+
+def _end_sessions(cursor: Cursor, key: str) -> int:
+    last = _last_session(cursor, key)
+    cursor.execute("UPDATE accounts SET revoked = ? WHERE key = ?", (last, key))
+    return last
 
 
 def _is_ended(cursor: Cursor, key: str, number: int) -> bool:

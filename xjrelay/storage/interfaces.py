@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
-from xjrelay.domain.accounts import Invitation
+from xjrelay.domain.accounts import Ban, Invitation
 from xjrelay.domain.histogram import Histogram
 from xjrelay.domain.peers import Known
 from xjrelay.domain.roster import Decision, Pair, Row
@@ -123,10 +123,11 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account and how its password is checked."""
+    """An account, how its password is checked, and whether it may log in at all."""
 
     profile: Profile
     credentials: Credentials
+    ban: Ban | None = None
 
 
 Session = tuple[str, int]
@@ -170,6 +171,32 @@ class AccountStore(Protocol):
 
         Returns:
             The highest number a session was given; fails with :class:`UnknownAccount`.
+        """
+
+    def end_sessions(self, key: str) -> Deferred[int]:
+        """End every session for good that there has been.
+
+        Returns:
+            The highest number a session was given; fails with :class:`UnknownAccount`.
+        """
+
+    def ban(self, key: str, ban: Ban) -> Deferred[int]:
+        """Keep a ban, new or over the one there was, and end every session for good.
+
+        Returns:
+            The highest number a session was given; fails with :class:`UnknownAccount`.
+        """
+
+    def lift(self, key: str) -> Deferred[bool]:
+        """Remove a ban; fires with whether there was one."""
+
+    def bans(self, now: int, after: str, most: int) -> Deferred[list[tuple[str, Ban]]]:
+        """Bans that hold, with the registered spelling of whom they are for, by key.
+
+        Args:
+            now: milliseconds; those that ended before are forgotten.
+            after: only those of higher keys.
+            most: so many at most.
         """
 
     def ended(self, sessions: Collection[Session]) -> Deferred[list[Session]]:
@@ -285,6 +312,18 @@ class Mail(NamedTuple):
 
     row: int
     frame: bytes
+
+
+class AuditLog(Protocol):
+    """What operators did, one entry after the other (``domain.audit``)."""
+
+    def append(self, act: Mapping[str, Any]) -> Deferred[int]:
+        """Keep an act.
+
+        Returns:
+            Fires with its number when it is on disk; fails with :class:`StoreFailed` or
+            :class:`StoreBusy`, and then it is not there.
+        """
 
 
 class MailboxStore(Protocol):

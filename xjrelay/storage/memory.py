@@ -7,12 +7,14 @@ SQLite alike, so that what passes here holds there. This module must not import 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from twisted.internet.defer import Deferred, execute, succeed
 
-from xjrelay.domain.accounts import Invitation
+from xjrelay.domain.accounts import Ban, Invitation
+from xjrelay.domain.audit import Head, seal
 from xjrelay.domain.roster import Decision, Pair, Row, gains_a_contact
 from xjrelay.storage.interfaces import (
     Account,
@@ -143,6 +145,44 @@ class MemoryAccounts:
 
         return execute(remove)
 
+    def end_sessions(self, key: str) -> Deferred[int]:
+        """End every session for good."""
+
+        def end_sessions() -> int:
+            self.require(key)
+            self._ended[key] = self._sessions[key]
+            return self._sessions[key]
+
+        return execute(end_sessions)
+
+    def ban(self, key: str, ban: Ban) -> Deferred[int]:
+        """Keep a ban, and end every session for good."""
+
+        def keep() -> int:
+            self.accounts[key] = replace(self.require(key), ban=ban)
+            self._ended[key] = self._sessions[key]
+            return self._sessions[key]
+
+        return execute(keep)
+
+    def lift(self, key: str) -> Deferred[bool]:
+        """Remove a ban."""
+        account = self.accounts.get(key)
+        if account is None or account.ban is None:
+            return succeed(False)
+        self.accounts[key] = replace(account, ban=None)
+        return succeed(True)
+
+    def bans(self, now: int, after: str, most: int) -> Deferred[list[tuple[str, Ban]]]:
+        """Bans that hold."""
+        found = []
+        for key, account in sorted(self.accounts.items()):
+            if account.ban is not None and not account.ban.holds(now):
+                self.accounts[key] = replace(account, ban=None)
+            elif account.ban is not None and key > after:
+                found.append((account.profile.username, account.ban))
+        return succeed(found[:most])
+
     def ended(self, sessions: Collection[Session]) -> Deferred[list[Session]]:
         """Those of some sessions that were ended for good."""
         gone = [(key, n) for key, n in sessions if key not in self._ended or n <= self._ended[key]]
@@ -161,6 +201,25 @@ class MemoryAccounts:
         if account is None:
             raise UnknownAccount(f"there is no account {key!r}")
         return account
+
+
+class MemoryAudit:
+    """An :class:`~xjrelay.storage.interfaces.AuditLog`.
+
+    Attributes:
+        lines: as the file would have them.
+        head: of the last.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.head = Head()
+
+    def append(self, act: Mapping[str, Any]) -> Deferred[int]:
+        """Keep an act."""
+        line, self.head = seal(act, self.head)
+        self.lines.append(line)
+        return succeed(self.head.number)
 
 
 class MemoryRelays:

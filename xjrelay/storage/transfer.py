@@ -2,7 +2,7 @@
 """Accounts, rosters and mailboxes as JSON Lines, out of a manager's database and into another.
 
 A record a line (``docs/backup.md`` has the form): first a :class:`Head`, then every account, every
-row of a roster and every letter, last an :class:`End` that counts them, so that half a file is
+row of a roster, every letter and every ban, last an :class:`End` that counts them, so that half a file is
 known as half a file. An import happens whole or not at all. The names of relays, invitations and
 keys are not in it: they belong to the one installation. Synchronous, as
 :mod:`xjrelay.storage.backup`. This module must not import Twisted.
@@ -24,7 +24,7 @@ from xjrelay.wire import codec
 from xjrelay.wire.address import key, resource, username
 from xjrelay.wire.errors import RemoteError
 
-VERSION = 1
+VERSION = 2
 """Of the form; a reader refuses a higher one."""
 
 _LOCK_TIMEOUT = 5.0  # seconds to wait for another process that writes
@@ -63,6 +63,15 @@ class Account(_Record, tag="account"):
     revoked: Count
 
 
+class Ban(_Record, tag="ban"):
+    """``username`` may not log in, for ``reason``; until it is lifted where ``until`` is null."""
+
+    username: str
+    reason: str
+    since: Count
+    until: Count | None = None
+
+
 class Contact(_Record, tag="contact"):
     """``owner`` has ``contact`` in its roster, under ``name``."""
 
@@ -89,9 +98,10 @@ class End(_Record, tag="end"):
     accounts: Count = 0
     contacts: Count = 0
     letters: Count = 0
+    bans: Count = 0
 
 
-Record = Head | Account | Contact | Letter | End
+Record = Head | Account | Ban | Contact | Letter | End
 
 _decode = msgspec.json.Decoder(Record).decode
 encode = msgspec.json.Encoder().encode
@@ -184,6 +194,9 @@ def _export(connection: sqlite3.Connection, made_by: str, now: int) -> Iterator[
     for row in ask("SELECT recipient, resource, sender, id, stored_at, frame FROM mailbox ORDER BY row"):
         counted.letters += 1
         yield Letter(**dict(zip(Letter.__struct_fields__, (*row[:5], row[5].decode()), strict=True)))
+    for row in ask("SELECT username, reason, since, until FROM bans JOIN accounts USING (key) ORDER BY key"):
+        counted.bans += 1
+        yield Ban(**dict(zip(Ban.__struct_fields__, row, strict=True)))
     yield counted
 
 
@@ -214,6 +227,10 @@ def _put(connection: sqlite3.Connection, record: Record, found: End) -> None:
             " last_session, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             values,
         )
+    elif isinstance(record, Ban):
+        found.bans += 1
+        values = (key(record.username), *msgspec.structs.astuple(record)[1:])
+        connection.execute("INSERT INTO bans (key, reason, since, until) VALUES (?, ?, ?, ?)", values)
     elif isinstance(record, Contact):
         found.contacts += 1
         connection.execute("INSERT INTO roster VALUES (?, ?, ?, ?)", msgspec.structs.astuple(record))
@@ -241,6 +258,8 @@ _LONELY = (
 def _named(record: Record) -> str:
     if isinstance(record, Account):
         return f"account {record.username!r}"
+    if isinstance(record, Ban):
+        return f"ban of {record.username!r}"
     if isinstance(record, Contact):
         return f"contact {record.contact!r} of {record.owner!r}"
     assert isinstance(record, Letter)

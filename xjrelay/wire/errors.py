@@ -81,6 +81,8 @@ class CloseReason(Enum):
     IDLE = "idle"
     PASSWORD_CHANGED = "password changed"
     ACCOUNT_REMOVED = "account removed"
+    BANNED = "banned"
+    ENDED = "ended by an operator"
     INTERNAL = "internal error"
 
 

@@ -16,8 +16,8 @@ from twisted.logger import Logger
 from xjrelay.domain.accounts import MAX_PASSWORD, check_password
 from xjrelay.domain.roster import Told
 from xjrelay.security import scram
-from xjrelay.servers.manager import presence
 from xjrelay.servers.manager.attempts import SlowDown
+from xjrelay.servers.manager.ending import end_everywhere
 from xjrelay.servers.manager.iqs import answering, result
 from xjrelay.servers.manager.login import derive, is_readable
 from xjrelay.servers.manager.state import Manager
@@ -86,10 +86,8 @@ async def _change(manager: Manager, user: User, iq: Iq, password: str) -> None:
         raise StanzaError(Condition.NOT_AUTHORIZED) from None
     _log.info("{link} changed the password of {username}", link=user.link.name, username=user.username)
     reason = CloseReason.PASSWORD_CHANGED
-    manager.relays.revoke(user.username, last, reason, None)
-    for device in manager.users.devices(user.key):
-        if device is not user:
-            _end(manager, device, RemoteError(Code.UNAUTHORIZED, "Password changed", reason))
+    error = RemoteError(Code.UNAUTHORIZED, "Password changed", reason)
+    end_everywhere(manager, user.username, user.key, last, error, but=user)
     user.send(result(user, iq, None))
 
 
@@ -100,17 +98,10 @@ async def _remove(manager: Manager, user: User, iq: Iq, account: Account) -> Non
     except UnknownAccount:
         raise StanzaError(Condition.NOT_AUTHORIZED) from None
     _log.info("{link} removed the account {username}", link=user.link.name, username=user.username)
-    reason = CloseReason.ACCOUNT_REMOVED
-    manager.relays.revoke(user.username, last, reason, None)
+    error = RemoteError(Code.UNAUTHORIZED, "Account removed", CloseReason.ACCOUNT_REMOVED)
     user.send(result(user, iq, None))
-    for device in manager.users.devices(user.key):
-        _end(manager, device, RemoteError(Code.UNAUTHORIZED, "Account removed", reason))
+    end_everywhere(manager, user.username, user.key, last, error)
     _tell_contacts(manager, account, contacts)
-
-
-def _end(manager: Manager, device: User, error: RemoteError) -> None:
-    presence.gone(manager, device)
-    device.link.refuse(error)
 
 
 def _tell_contacts(manager: Manager, account: Account, contacts: list[Contact]) -> None:

@@ -172,6 +172,7 @@ class Login:
         """The password was right: claim the login, end the one it replaces, answer."""
         if not self._link.is_open:
             return None
+        self._refuse_banned(account)
         profile = account.profile
         user = User(profile.key, profile.username, address.resource(auth.resource), self._link)
         older = self._manager.users.enter(user, profile, replace=auth.replace)
@@ -191,6 +192,11 @@ class Login:
             # among the devices that this ends.
             presence.gone(self._manager, user)
             raise self._wrong()
+        try:
+            self._refuse_banned(now)
+        except RemoteError:
+            presence.gone(self._manager, user)
+            raise
         if code is Code.OK and self._link.original:
             msg = "Login successfull"  # as the original spelt it
         user.told = True
@@ -206,6 +212,11 @@ class Login:
             )
         )
         return user
+
+    def _refuse_banned(self, account: Account) -> None:
+        """Only whoever has the password is told that it would be of no use."""
+        if account.ban is not None and account.ban.holds(self._manager.now_ms()):
+            raise RemoteError(Code.FORBIDDEN, account.ban.refusal())
 
     def _replaced(self, older: User, profile: Profile) -> None:
         manager = self._manager

@@ -121,6 +121,10 @@ class Relays:
         """A relay that is here."""
         return self._seats.get(name)
 
+    def seats(self) -> list[Seat]:
+        """Those that are here, by name."""
+        return [self._seats[name] for name in sorted(self._seats)]
+
     def give_up(self, name: str) -> None:
         """A relay has been away for too long: nothing is exchanged with it until it is back (section 8)."""
         self._gone.add(name)

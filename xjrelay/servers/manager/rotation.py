@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from xjrelay.security.private import PrivateFileError
 from xjrelay.servers.manager.state import Manager
+from xjrelay.wire.errors import Code, RemoteError
 
 _log = Logger()
 
@@ -44,15 +45,29 @@ class Rotation(Service):
             self._call.cancel()
 
     def _wait(self, seconds: float) -> None:
+        if self._call is not None and self._call.active():
+            self._call.cancel()
         self._call = self._manager.context.clock.callLater(max(0.0, seconds), self._rotate)
 
-    def _rotate(self) -> None:
+    def rotate(self) -> int:
+        """Change the key now; how many are known from then on.
+
+        Raises:
+            RemoteError: 503, the new one could not be kept; all is as before.
+        """
         try:
             keys = self._manager.signer.rotate()
         except PrivateFileError as error:
             _log.error("the signing key could not be changed: {why}", why=str(error))
-            self._wait(AGAIN)
-            return
+            raise RemoteError(Code.NOT_NOW, "the new key could not be kept; see the log") from None
         self._manager.relays.push_keys()
         _log.info("tokens have a new signing key, {count} are known", count=len(keys))
-        self._wait(self._manager.policy.signing_key_days * DAY)
+        if self.running:
+            self._wait(self._manager.policy.signing_key_days * DAY)
+        return len(keys)
+
+    def _rotate(self) -> None:
+        try:
+            self.rotate()
+        except RemoteError:
+            self._wait(AGAIN)

@@ -89,6 +89,7 @@ class ManagerService(MultiService):
     Attributes:
         place: where others reach it, once it listens.
         factory: accepts its links.
+        rotation: changes the key it signs with.
     """
 
     def __init__(
@@ -114,7 +115,8 @@ class ManagerService(MultiService):
         plain = manager.policy.allow_plaintext
         self._listening = Listening(reactor, listen, self.factory, plain, tls)
         self._listening.setServiceParent(self)
-        Rotation(manager).setServiceParent(self)
+        self.rotation = Rotation(manager)
+        self.rotation.setServiceParent(self)
         self._trackers = Trackers(
             reactor,
             manager.context,

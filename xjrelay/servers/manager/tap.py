@@ -8,18 +8,26 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+
 from xjrelay.net.context import Context
+from xjrelay.security import admission
+from xjrelay.security.admission import TokenBook
 from xjrelay.security.private import create_private, read_private
 from xjrelay.security.scram import Decoy
 from xjrelay.security.tokens import Signer
+from xjrelay.servers.acting import Doorkeeper
+from xjrelay.servers.acts_page import ActsPage
 from xjrelay.servers.admin import add_admin
 from xjrelay.servers.listening import Serving, announcing
+from xjrelay.servers.manager.acts import Acts
 from xjrelay.servers.manager.seen import Seen
 from xjrelay.servers.manager.service import Derivations, ManagerService
 from xjrelay.servers.manager.state import Manager, Policy
 from xjrelay.servers.notify import Notify
-from xjrelay.servers.options import options_for
-from xjrelay.servers.reloading import limiting, rereading
+from xjrelay.servers.options import in_force, options_for
+from xjrelay.servers.reloading import SecretChange, limiting, rereading, whole
 from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.startup import (
     Program,
@@ -30,6 +38,7 @@ from xjrelay.servers.startup import (
     starting,
 )
 from xjrelay.servers.tracing import remembering
+from xjrelay.storage.audit import FileAudit
 from xjrelay.storage.migrate import prepare
 from xjrelay.storage.roster import open_manager_stores
 
@@ -85,8 +94,28 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
     program.parts.append(Seen(service, derivations).part())
     program.reloads += [security.reload, rereading(manager.secret, options)]
     program.applies += [limiting(manager.context), lambda new: manager.apply(_policy(new))]
+    program.pages[b"v1"] = ActsPage(_doorkeeper(program, manager, service, folder, reactor))
     add_admin(program, reactor, options, security.server, folder)
     return program
+
+
+def _doorkeeper(
+    program: Program, manager: Manager, service: ManagerService, folder: Path, reactor: Any
+) -> Doorkeeper:
+    def in_thread(work: Any, *args: Any) -> Deferred[Any]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), work, *args)
+
+    options = program.options
+    secret = SecretChange(program, in_thread)
+    acts = Acts(manager, service.rotation, secret.step, lambda: {"options": in_force(whole(program).options)})
+    return Doorkeeper(
+        acts.table(),
+        TokenBook(folder / admission.NAME, reactor.seconds),
+        FileAudit(folder, in_thread),
+        reactor,
+        options["admin-requests"],
+        options["admin-failures"],
+    )
 
 
 def makeService(options: Any) -> Program:

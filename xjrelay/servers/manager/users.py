@@ -7,6 +7,7 @@ read a frame or a store.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from xjrelay.domain.accounts import LiveLogins
@@ -81,6 +82,10 @@ class Users:
         if user.key not in self._live:
             del self._profiles[user.key]
         return change
+
+    def keys(self) -> Collection[str]:
+        """Every account that is logged in."""
+        return self._live.keys()
 
     def appear(self, user: User, availability: Availability) -> Change:
         """A device says it is available."""

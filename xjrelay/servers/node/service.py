@@ -105,6 +105,7 @@ class NodeService(Program):
         program.setServiceParent(self)
         self.parts += [replace(part, program=name) for part in program.parts]
         self.reloads += program.reloads
+        self.pages.update(program.pages)
         self.applies += program.applies
         return program
 

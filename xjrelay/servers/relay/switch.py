@@ -34,6 +34,7 @@ FINAL = frozenset({CloseReason.PROTOCOL, CloseReason.SHUTDOWN, CloseReason.LOGGE
 
 _CODES = {
     CloseReason.REPLACED: Code.CONFLICT,
+    CloseReason.BANNED: Code.FORBIDDEN,
     CloseReason.SHUTDOWN: Code.NOT_NOW,
     CloseReason.SLOW_READER: Code.NOT_NOW,
     CloseReason.LOST: Code.NOT_NOW,
