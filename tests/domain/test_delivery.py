@@ -96,30 +96,55 @@ class DeliveryTests(SynchronousTestCase):
 
     def test_several_frames_of_one_origin_are_all_owed_or_none(self) -> None:
         delivery: Delivery[str] = Delivery(max_count=4, max_bytes=100)
-        self.assertTrue(delivery.owe_all([b"1", b"2", b"3"], "run"))
-        self.assertFalse(delivery.owe_all([b"4", b"5"], "another"))
+        self.assertTrue(delivery.owe_all(b"1\n2\n3\n", 3, "run"))
+        self.assertFalse(delivery.owe_all(b"4\n5\n", 2, "another"))
         self.assertEqual(len(delivery), 3)
         self.assertEqual(delivery.owe(b"4", "last"), Owing.OWED)
         self.assertEqual(delivery.acknowledge(2), [Settled("run", 2)])
         self.assertEqual(delivery.acknowledge(4), [Settled("run", 1), Settled("last", 1)])
-        self.assertFalse(delivery.owe_all([b"x" * 101], "large"))
+        self.assertFalse(delivery.owe_all(b"x" * 100 + b"\n", 1, "large"))
         delivery.hold()
-        self.assertFalse(delivery.owe_all([b"5"], "held"))
+        self.assertFalse(delivery.owe_all(b"5\n", 1, "held"))
 
-    @given(st.lists(st.one_of(st.none(), st.integers(0, 6)), max_size=60))
-    @settings(max_examples=100, deadline=None)
-    def test_every_frame_is_settled_once_and_in_order(self, steps: list[int | None]) -> None:
-        delivery: Delivery[int] = Delivery(max_count=5)
+    def test_an_acknowledgement_may_end_among_frames_that_were_sent_together(self) -> None:
+        delivery: Delivery[str] = Delivery(max_count=6, max_bytes=14)
+        self.assertTrue(delivery.owe_all(b"1\n2\n3\n", 3, "run"))
+        self.owe_more(delivery)
+        self.assertEqual(delivery.acknowledge(1), [Settled("run", 1)])
+        self.assertEqual(delivery.resume(2), ([Settled("run", 1)], [b"3", b"4", b"5", b"6"]))
+        self.assertEqual(delivery.acknowledge(4), [Settled("run", 1), Settled("more", 1)])
+        self.assertEqual((delivery.sent, len(delivery)), (6, 2))
+        self.assertEqual(delivery.expire(), [Owed(b"5", "more"), Owed(b"6", "more")])
+        self.assertEqual((delivery.acknowledged, len(delivery), delivery.expire()), (6, 0, []))
+        self.owe_more(delivery)
+        self.assertEqual(delivery.resume(6).again, [b"4", b"5", b"6"])
+
+    def owe_more(self, delivery: Delivery[str]) -> None:
+        self.assertTrue(delivery.owe_all(b"4\n5\n6\n", 3, "more"))
+
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), max_size=60))
+    @settings(max_examples=200, deadline=None)
+    def test_every_frame_is_settled_once_and_in_order(self, steps: list[tuple[bool, int]]) -> None:
+        """One to three frames are sent, those of three together; or some are acknowledged."""
+        delivery: Delivery[int] = Delivery(max_count=7)
+        sent: list[int] = []
         taken: list[int] = []
         settled: list[int] = []
-        for number, step in enumerate(steps):
-            if step is None:
-                if delivery.owe(b"%d" % number, number) is Owing.OWED:
+        for number, (sends, step) in enumerate(steps):
+            if sends and step < 4:
+                if delivery.owe(b"%d" % len(sent), number) is Owing.OWED:
+                    sent.append(len(sent))
                     taken.append(number)
+            elif sends:
+                frames = list(range(len(sent), len(sent) + step - 3))
+                if delivery.owe_all(b"".join(b"%d\n" % n for n in frames), len(frames), number):
+                    sent += frames
+                    taken += [number] * len(frames)
             elif step <= len(delivery):
                 result = delivery.resume(delivery.acknowledged + step)
                 settled += whose(result.settled)
-                self.assertEqual(result.again, [b"%d" % n for n in taken[len(settled) :]])
+                self.assertEqual(result.again, [b"%d" % n for n in sent[len(settled) :]])
+                self.assertEqual(len(delivery), len(sent) - len(settled))
         settled += [owed.origin for owed in delivery.expire() if owed.origin is not None]
         self.assertEqual(settled, taken)
 

@@ -100,18 +100,27 @@ def _same(one: object, other: object) -> bool:
 def lanes(data: bytes) -> None:
     """What the fast lane recognises of the frames of a read, the slow lane reads alike, frame by frame."""
     framer = Framer()
-    frames = framer.feed(data)
-    for said, frame in zip(fast.read(frames), frames, strict=False):
-        if not said.is_whole(len(frame)):
-            break  # as whoever uses it does: the rest is the slow lane's
-        value = codec.decode(frame)
-        check(codec.forwardable(frame, value) == frame, "forwarded as it came", frame)
-        if isinstance(said, fast.PlainAck):
-            named: dict[str, Any] = {"stanza": "ack", "h": said.h}
-        else:
-            named = {"stanza": "message", "to": said.to, "from": said.from_, "body": said.body}
-            named |= {} if said.id is None else {"id": said.id}
-        check(value == named, "lanes differ", frame, frames)
+    lines = framer.lines(framer.take(data))
+    if not lines:
+        return
+    runs, is_all = fast.runs(lines)
+    frames = lines.split(LF)[:-1]
+    done = 0
+    for run in runs:
+        if isinstance(run, fast.PlainAck):
+            check(codec.decode(frames[done]) == {"stanza": "ack", "h": run.h}, "lanes differ", frames[done])
+            done += 1
+            continue
+        for at, frame in enumerate(run.lines.split(LF)[:-1]):
+            value = codec.decode(frame)
+            check(frame == frames[done], "another frame", frame, frames)
+            check(codec.forwardable(frame, value) == frame, "forwarded as it came", frame)
+            check(isinstance(value.pop("body"), str), "a body", frame)
+            named = {"stanza": "message", "to": run.to, "from": run.from_}
+            named |= {"id": run.ids[at]} if run.ids else {}
+            check(value == named, "lanes differ", frame, frames)
+            done += 1
+    check(is_all == (done == len(frames)), "all or not", frames)
 
 
 def names(data: bytes) -> None:

@@ -39,19 +39,18 @@ class FastLaneTests(SynchronousTestCase):
     """Agreement."""
 
     def assertAgrees(self, frame: bytes) -> bool:
-        read = fast.read([frame])
-        if not read or not read[0].is_whole(len(frame)):
+        runs, is_all = fast.runs(frame + b"\n")
+        self.assertEqual(len(runs), is_all)
+        if not runs:
             return False
-        plain, message = read[0], slow(frame)
+        (run,), message = runs, slow(frame)
         assert message is not None, frame
-        if isinstance(plain, fast.PlainAck):
-            self.assertEqual(plain.h, message.h if isinstance(message, Ack) else None)
+        if isinstance(run, fast.PlainAck):
+            self.assertEqual(run.h, message.h if isinstance(message, Ack) else None)
             return True
-        assert isinstance(message, Message)
-        self.assertEqual(
-            (plain.to, plain.from_, plain.body, plain.id),
-            (message.to, message.from_, message.body, message.id),
-        )
+        assert isinstance(message, Message) and isinstance(message.body, str)
+        self.assertEqual((run.to, run.from_, run.count), (message.to, message.from_, 1))
+        self.assertEqual((run.ids, run.lines), ([] if message.id is None else [message.id], frame + b"\n"))
         return True
 
     def test_the_ordinary_message_is_recognised(self) -> None:
@@ -62,6 +61,8 @@ class FastLaneTests(SynchronousTestCase):
             b'{"stanza":"ack","h":0}',
             b'{"h":9007199254740991,"stanza":"ack"}',
             b'{"to":"fajar/hp","id":"","stanza":"message","body":"","from":"esa/pc"}',
+            ORDINARY.replace(b"halo", b'a \\"b\\" \\\\ \\n\\t\\b\\f\\r\\u0000\\u001f'),
+            ORDINARY.replace(b"halo", "h\xe9 \u20ac \U0001f600 \x7f \x80\x81".encode()),
         ):
             self.assertTrue(self.assertAgrees(frame), frame)
 
@@ -73,7 +74,15 @@ class FastLaneTests(SynchronousTestCase):
             ORDINARY[:-1] + b',"\\u0066rom":"esa"}',
             ORDINARY[:-1] + b',"lang":"id"}',
             ORDINARY.replace(b"halo", b"\\u0061"),
-            ORDINARY.replace(b"halo", "é".encode()),
+            ORDINARY.replace(b"halo", b"\\/"),
+            ORDINARY.replace(b"halo", b"\\u00e9"),
+            ORDINARY.replace(b"halo", b"\\ud800"),
+            ORDINARY.replace(b"halo", b"\xed\xa0\x80"),
+            ORDINARY.replace(b"halo", "\x80\x81\x82".encode()),
+            ORDINARY[:-1] + b',"id":null}',
+            ORDINARY + b"\r",
+            b" " + ORDINARY,
+            ORDINARY.replace(b",", b"\n", 1),
             ORDINARY.replace(b"halo", b"\xff"),
             ORDINARY.replace(b'"halo"', b"1"),
             ORDINARY.replace(b'"fajar"', b'""'),
@@ -121,10 +130,59 @@ class FastLaneTests(SynchronousTestCase):
             ([ORDINARY, b"\xff"], 1),
             ([ORDINARY, "é".encode(), ORDINARY], 1),
             ([ORDINARY, b"{", ORDINARY], 1),
-            ([ORDINARY + b"\n" + ORDINARY, ORDINARY], 0),
             ([b" ", ORDINARY], 0),
-            ([b" " * len(ORDINARY), ORDINARY + b"\n" + ORDINARY], 0),
+            ([ORDINARY, b"", ORDINARY], 1),
         ):
-            read = fast.read(frames)
-            self.assertEqual(len(read), count, frames)
-            self.assertTrue(all(one.is_whole(len(frame)) for one, frame in zip(read, frames, strict=False)))
+            runs, is_all = fast.runs(b"".join(frame + b"\n" for frame in frames))
+            self.assertEqual((len(runs), is_all), (count, count == len(frames)), frames)
+
+    def test_what_stands_in_a_row_from_one_to_one_other_is_one(self) -> None:
+        named = ORDINARY[:-1] + b',"id":"%d"}'
+        other = ORDINARY.replace(b"fajar", b"gita")
+        lines = [ORDINARY] * 3 + [named % 1, named % 2, other, b'{"stanza":"ack","h":0}', ORDINARY, other]
+        runs, is_all = fast.runs(b"\n".join(lines) + b"\n")
+        told = [
+            run.h if isinstance(run, fast.PlainAck) else (run.to, run.count, run.ids, run.lines.count(b"\n"))
+            for run in runs
+        ]
+        self.assertTrue(is_all)
+        self.assertEqual(
+            told,
+            [
+                *(("fajar", 3, [], 3), ("fajar", 2, ["1", "2"], 2), ("gita", 1, [], 1), 0),
+                *(("fajar", 1, [], 1), ("gita", 1, [], 1)),
+            ],
+        )
+        said = b"".join(b"ack\n" if isinstance(run, fast.PlainAck) else run.lines for run in runs)
+        self.assertEqual(said, (b"\n".join(lines) + b"\n").replace(b'{"stanza":"ack","h":0}', b"ack"))
+
+    def test_no_frame_slips_through_where_lines_end_elsewhere(self) -> None:
+        """The decoder takes any white space for the end of a line; so as many bytes can be other lines."""
+        two = ORDINARY + b"\n" + ORDINARY + b"\n"
+        for lines in (
+            ORDINARY + b" " + ORDINARY + b"\n",
+            ORDINARY + b"\r" + ORDINARY + b"\n",
+            ORDINARY + ORDINARY + b"\n\n",
+            b"\n" + ORDINARY + ORDINARY + b"\n",
+            b"{\n" + ORDINARY[1:] + ORDINARY + b"\n",
+            ORDINARY.replace(b",", b"\n,", 1) + ORDINARY + b"\n",
+            ORDINARY + b" " + two,
+            two + ORDINARY.replace(b",", b",\n", 1) + ORDINARY + b"\n",
+        ):
+            runs, is_all = fast.runs(lines)
+            self.assertFalse(is_all, lines)
+            first = lines.split(b"\n")[:2]
+            self.assertEqual(sum(1 for run in runs), first == [ORDINARY, ORDINARY], lines)
+
+    @given(
+        st.lists(
+            st.sampled_from([ORDINARY, ORDINARY[:-1], b"{", b"}", b"\n", b" ", b"\r", b"}\n{"]), max_size=9
+        )
+    )
+    def test_whatever_is_cut_into_frames_is_what_was_read(self, pieces: list[bytes]) -> None:
+        lines = b"".join(pieces) + b"\n"
+        runs, is_all = fast.runs(lines)
+        frames = lines.split(b"\n")[:-1]
+        done = sum(run.count for run in runs if isinstance(run, fast.Run))
+        self.assertEqual(frames[:done], [ORDINARY] * done)
+        self.assertEqual(is_all, done == len(frames))

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 from enum import Enum
-from itertools import repeat
 from typing import Generic, NamedTuple, TypeVar
 
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
+from xjrelay.wire.framing import LF
 
 Origin = TypeVar("Origin")
 Sender = TypeVar("Sender", bound=Hashable)
@@ -44,14 +44,14 @@ class Owing(Enum):
 
 
 class Owed(NamedTuple, Generic[Origin]):
-    """A frame sent to the session and not acknowledged, and where it came from (None: from us).
-
-    Mail doesn't count for the bounds: whoever hands out a mailbox sends little of it at a time.
-    """
+    """A frame sent to the session and not acknowledged, and where it came from (None: from us)."""
 
     frame: bytes
     origin: Origin | None
     is_mail: bool = False
+
+
+_Lines = tuple[bytes, Origin | None, bool, int]
 
 
 class Settled(NamedTuple, Generic[Origin]):
@@ -72,7 +72,10 @@ class Delivery(Generic[Origin]):
     """Both counters of one acknowledged session, and what it has not acknowledged (section 8).
 
     From :meth:`hold` to :meth:`release` live messages are kept behind the mailbox, and not counted as
-    sent.
+    sent. Mail doesn't count for the bounds: whoever hands out a mailbox sends little of it at a time.
+
+    Frames of one origin that are sent together are kept together, as the lines they were sent as, so that
+    remembering and settling them costs little a message; an acknowledgement may end among them.
 
     A *message* is refused as :attr:`Owing.FULL` at the bounds. Our own frames (outcomes for what
     the session itself sent: origin None) may fill the queue to twice the bounds, because a slow
@@ -87,23 +90,26 @@ class Delivery(Generic[Origin]):
     def __init__(self, max_count: int = MAX_QUEUE, max_bytes: int = MAX_QUEUE_BYTES) -> None:
         self._max_count = max_count
         self._max_bytes = max_bytes
-        # Bare tuples in the order of Owed: making one of those costs five times as much.
-        self._owed: deque[tuple[bytes, Origin | None, bool]] = deque()
-        self._held: deque[tuple[bytes, Origin | None, bool]] | None = None
+        # Bare tuples of frames, their origin, whether they are mail, and how many: making anything
+        # with names costs five times as much.
+        self._owed: deque[_Lines[Origin]] = deque()
+        self._held: deque[_Lines[Origin]] | None = None
         self._count = 0
         self._bytes = 0
+        self._sent = 0
         self._acknowledged = 0
+        self._had = 0  # of the first entry, how many have been acknowledged
         self._received = 0
         self._reported = 0
 
     def __len__(self) -> int:
         """How many frames are unacknowledged."""
-        return len(self._owed)
+        return self._sent - self._acknowledged
 
     @property
     def sent(self) -> int:
         """How many frames were ever owed: the highest `h` the session may say."""
-        return self._acknowledged + len(self._owed)
+        return self._sent
 
     @property
     def acknowledged(self) -> int:
@@ -133,7 +139,8 @@ class Delivery(Generic[Origin]):
         """The mailbox is out: the frames that were held, to be sent now."""
         held, self._held = self._held or (), None
         self._owed.extend(held)
-        return [frame for frame, _, _ in held]
+        self._sent += len(held)
+        return [frame for frame, _, _, _ in held]
 
     def owe(self, frame: bytes, origin: Origin | None = None) -> Owing:
         """A frame is to be sent; it is owed until it is acknowledged.
@@ -152,29 +159,28 @@ class Delivery(Generic[Origin]):
         self._count += 1
         self._bytes += len(frame)
         if held is not None and origin is not None:
-            held.append((frame, origin, False))
+            held.append((frame, origin, False, 1))
             return Owing.HELD
-        self._owed.append((frame, origin, False))
+        self._owed.append((frame, origin, False, 1))
+        self._sent += 1
         return Owing.OWED
 
-    def owe_all(self, frames: list[bytes], origin: Origin) -> bool:
-        """Several frames of one origin are to be sent now; False where that is not to be, or not for
-        all of them, and then nothing has changed."""
-        size = sum(map(len, frames))
-        if (
-            self._held is not None
-            or self._count + len(frames) > self._max_count
-            or self._bytes + size > self._max_bytes
-        ):
+    def owe_all(self, lines: bytes, count: int, origin: Origin) -> bool:
+        """So many frames of one origin, each ended by LF, are to be sent now; False where that is not to be,
+        or not for all of them, and then nothing has changed."""
+        total, size = self._count + count, self._bytes + len(lines)
+        if self._held is not None or total > self._max_count or size > self._max_bytes:
             return False
-        self._count += len(frames)
-        self._bytes += size
-        self._owed.extend(zip(frames, repeat(origin), repeat(False), strict=False))
+        self._count = total
+        self._bytes = size
+        self._sent += count
+        self._owed.append((lines, origin, False, count))
         return True
 
     def owe_mail(self, frame: bytes, origin: Origin) -> None:
         """A message out of the mailbox is sent, before anything held."""
-        self._owed.append((frame, origin, True))
+        self._owed.append((frame, origin, True, 1))
+        self._sent += 1
 
     def acknowledge(self, h: int) -> list[Settled[Origin]]:
         """The session has the first `h` frames; returns whose they were, oldest first.
@@ -182,24 +188,25 @@ class Delivery(Generic[Origin]):
         Raises:
             RemoteError: 400 and close, when `h` falls or is above what was sent.
         """
-        count = h - self._acknowledged
-        if count < 0 or count > len(self._owed):
+        if h < self._acknowledged or h > self._sent:
             raise RemoteError(Code.BAD_REQUEST, f"h is {h}, not what was sent", CloseReason.PROTOCOL)
         settled: list[Settled[Origin]] = []
-        last, in_a_row, take = None, 0, self._owed.popleft
-        for _ in range(count):
-            frame, origin, is_mail = take()
+        count, self._acknowledged = h - self._acknowledged, h
+        while count:
+            lines, origin, is_mail, frames = self._owed[0]
+            had = min(count, frames - self._had)
+            count -= had
             if not is_mail:
-                self._count -= 1
-                self._bytes -= len(frame)
-            if origin is not last:
-                if last is not None:
-                    settled.append(Settled(last, in_a_row))
-                last, in_a_row = origin, 0
-            in_a_row += 1
-        if last is not None:
-            settled.append(Settled(last, in_a_row))
-        self._acknowledged = h
+                self._count -= had
+            if self._had + had < frames:
+                self._had += had
+            else:
+                self._had = 0
+                self._owed.popleft()
+                if not is_mail:
+                    self._bytes -= len(lines)
+            if origin is not None:
+                settled.append(Settled(origin, had))
         return settled
 
     def resume(self, h: int) -> Resumed[Origin]:
@@ -212,16 +219,23 @@ class Delivery(Generic[Origin]):
         """
         settled = self.acknowledge(h)
         self._reported = self._received  # the welcome says it
-        return Resumed(settled, [frame for frame, _, _ in self._owed])
+        return Resumed(settled, [owed.frame for owed in self._unacknowledged()])
 
     def expire(self) -> list[Owed[Origin]]:
         """The session is over: gives up, in order, whatever it never acknowledged."""
-        left = [Owed(*one) for one in (*self._owed, *(self._held or ()))]
-        self._acknowledged += len(self._owed)
+        left = self._unacknowledged() + [Owed(frame, origin) for frame, origin, _, _ in self._held or ()]
+        self._acknowledged = self._sent
         self._owed.clear()
         self._held = None
-        self._count = self._bytes = 0
+        self._had = self._count = self._bytes = 0
         return left
+
+    def _unacknowledged(self) -> list[Owed[Origin]]:
+        """What was sent and not acknowledged, each frame by itself."""
+        frames = (
+            Owed(frame, origin) for lines, origin, _, _ in self._owed for frame in lines.split(LF) if frame
+        )
+        return list(frames)[self._had :]
 
     def receive(self, count: int = 1) -> None:
         """Messages came that were not answered 400 or 413: they count."""

@@ -61,21 +61,43 @@ class Framer:
 
         A frame over the limit sets :attr:`too_long`; those before it are still returned.
         """
+        whole = self.take(data)
+        return self.split(whole) if whole else []
+
+    def take(self, data: bytes) -> bytes:
+        """All frames that ``data`` completes, as they came, each with its delimiter; not yet held to
+        the limit, which :meth:`split` does."""
         if self.too_long:
-            return []
+            return b""
         if self._buffer or not self._decided:
             data = self._join(data)
-            if not data:
-                return []
-        frames = data.split(self.delimiter)
-        rest = frames.pop()
-        if rest:
-            self._keep(rest)
-        if self.delimiter == LF and b"\r" in data:
+        if data.endswith(self.delimiter):
+            return data
+        last = data.rfind(self.delimiter)
+        end = 0 if last < 0 else last + len(self.delimiter)
+        if end < len(data):
+            self._keep(data[end:])
+        return data[:end]
+
+    def split(self, whole: bytes) -> list[bytes]:
+        """What :meth:`take` gave, as frames."""
+        frames = whole.split(self.delimiter)
+        if self.delimiter == LF and b"\r" in whole:
             frames = [frame[:-1] if frame.endswith(b"\r") else frame for frame in frames]
-        if len(data) > self._max:
+        if len(whole) > self._max:
             frames = self._within_limit(frames)
         return [frame for frame in frames if frame]
+
+    def lines(self, whole: bytes) -> bytes:
+        """What :meth:`take` gave, each frame ended by LF alone, for who reads many at once.
+
+        Nothing where one is over the limit, or may hold an LF: then they can't be had like that.
+        """
+        if len(whole) > self._max and max(map(len, whole.split(self.delimiter))) > self._max:
+            return b""
+        if self.delimiter == ORIGINAL:
+            return b"" if LF in whole else whole.replace(ORIGINAL, LF)
+        return whole.replace(b"\r\n", LF) if b"\r" in whole else whole
 
     def _join(self, data: bytes) -> bytes:
         """What is buffered and ``data``, or nothing while no delimiter is among them."""

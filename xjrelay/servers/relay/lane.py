@@ -3,22 +3,28 @@
 
 Why it exists: what a message costs here is what the relay costs. The slow lane builds a dict,
 classifies and converts it, and looks for what parsers read differently, 5 us in all; the lane
-takes what ``wire.fast`` recognises for certain, in one decoding a read, and asks of each message only
-what must be asked: is it from who it says, and where does it go. Whatever is unusual (another
-key, an escape, a letter beyond ASCII, somebody unknown) is left where it stands, with all that
-follows it in the read, to the slow lane, which alone refuses and answers.
+takes what ``wire.fast`` recognises for certain, in one decoding a read, and asks of all that stands
+in a row from one to one other what must be asked once: is it from who it says, and where does it
+go. They go on as the bytes they came in, never cut into messages, and their outcomes come as one.
+Whatever is unusual (another key, a longer spelling, somebody unknown) is left where it stands, with all
+that follows it in the read, to the slow lane, which alone refuses and answers.
 
-The checks are the slow lane's, held by the same tests. A message nobody is told the outcome of,
-for a session here that doesn't acknowledge, makes no object at all besides itself.
+The checks are the slow lane's, held by the same tests.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from xjrelay.domain.routing import RoutingTable
 from xjrelay.servers.relay.mesh_end import MeshEnd
-from xjrelay.servers.relay.sessions import Run, UserSession
+from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.wire import fast
 from xjrelay.wire.errors import RemoteError
+from xjrelay.wire.framing import LF
+
+NOTHING = (0, False)
+"""Of what was read, the lane is done with nothing."""
 
 
 class Lane:
@@ -32,96 +38,64 @@ class Lane:
         self._table = table
         self._find = table.exact.get
 
-    def said(self, session: UserSession, frames: list[bytes]) -> int:
-        """What a user said; how many frames, from the first, are done with."""
-        own, find = (session.username, session.full), self._find
-        silent = session.owed is None
-        run: _Run | None = None
+    def said(self, session: UserSession, lines: bytes) -> tuple[int, bool]:
+        """What a user said; how many frames, from the first, are done with, and whether these are all."""
+        runs, is_all = fast.runs(lines)
         done = 0
-        for said, frame in zip(fast.read(frames), frames, strict=False):
-            if not said.is_whole(len(frame)) or session.over:
-                break
-            if isinstance(said, fast.PlainAck):
-                if (run is not None and run.say(session)) or not _acknowledged(session, said.h):
-                    break
-                run = None
+        for run in runs:
+            if session.over:
+                return done, False
+            if isinstance(run, fast.Run):
+                count = self._say(session, run)
+                done += count
+                if count < run.count:
+                    return done, False
+            elif _acknowledged(session, run.h):
                 done += 1
-                continue
-            if said.from_ not in own:
-                break
-            if run is not None:
-                row = run.run
-                if said.to == row.to and said.from_ == row.from_ and said.id is not None:
-                    row.ids.append(said.id)
-                    run.frames.append(frame)
-                    done += 1
-                    continue
-                if run.say(session):
-                    break
-                run = None
-            if (found := find(said.to)) is None:
-                break
-            there = found.handle
-            if there is None or silent or said.id is None:
-                if not _said(session, said, frame, there if silent else None):
-                    break
-            elif (run := _begun(session, said, frame, there)) is None:
-                break
-            done += 1
-        return done if run is None else done - run.say(session)
+            else:
+                return done, False
+        return done, is_all
 
-    def crossed(self, end: MeshEnd, frames: list[bytes]) -> int:
-        """What another relay carried here; how many frames, from the first, are done with."""
-        if not end.is_in_use:
+    def _say(self, session: UserSession, run: fast.Run) -> int:
+        """How many of them were said."""
+        if run.from_ not in (session.username, session.full):
             return 0
-        relay, find, speaks_for = end.relay, self._find, self._table.speaks_for
+        found = self._find(run.to)
+        if found is None:
+            return 0
+        there = found.handle
+        if there is not None:
+            if session.owed is None:
+                if _written(run, there):
+                    return run.count
+            elif run.ids and _said(session, run, there):
+                return run.count
+        return _singly(run, session.say)
+
+    def crossed(self, end: MeshEnd, lines: bytes) -> tuple[int, bool]:
+        """What another relay carried here; the same."""
+        if not end.is_in_use:
+            return NOTHING
+        find, speaks_for, relay = self._find, self._table.speaks_for, end.relay
+        runs, is_all = fast.runs(lines)
         done = 0
-        for said, frame in zip(fast.read(frames), frames, strict=False):
-            if not isinstance(said, fast.Plain) or not said.is_whole(len(frame)):
-                break
-            found = find(said.to)
-            if found is None or (there := found.handle) is None or not speaks_for(relay, said.from_):
-                break
-            done += 1
-            if said.id is None and there.owed is None:
-                link = there.link
-                if link is not None and link.send_frame(frame):
-                    continue
-            end.carried(said.from_, said.to, said.id, False, frame)
-        return done
+        for run in runs:
+            if not isinstance(run, fast.Run):
+                return done, False
+            found = find(run.to)
+            if found is None or (there := found.handle) is None or not speaks_for(relay, run.from_):
+                return done, False
+            count = run.count if not run.ids and _written(run, there) else _singly(run, end.carried)
+            done += count
+            if count < run.count:
+                return done, False
+        return done, is_all
 
 
-class _Run:
-    """Messages of one pair that stand in a row, and are said at once."""
-
-    __slots__ = ("frames", "run", "there", "unsaid")
-
-    def __init__(self, run: Run, frame: bytes, there: UserSession) -> None:
-        self.run = run
-        self.frames = [frame]
-        self.there = there
-        self.unsaid = 0
-
-    def say(self, session: UserSession) -> int:
-        """Say them; how many, from the last, were not said: the slow lane has to refuse those."""
-        run, frames, self.frames = self.run, self.frames, []
-        if not frames or session.say_run(run, frames, self.there):
-            return self.unsaid
-        for at, (message_id, frame) in enumerate(zip(run.ids, frames, strict=True)):
-            try:
-                session.say(run.from_, run.to, message_id, False, frame)
-            except RemoteError:
-                self.unsaid = len(frames) - at
-                break
-        return self.unsaid
-
-
-def _begun(session: UserSession, said: fast.Plain, frame: bytes, there: UserSession) -> _Run | None:
-    assert said.id is not None
-    try:
-        return _Run(session.run(said.from_, said.to, said.id), frame, there)
-    except RemoteError:
-        return None
+def _written(run: fast.Run, there: UserSession) -> bool:
+    """Sent to a session that acknowledges nothing, where nobody is told what becomes of it."""
+    link = there.link
+    return link is not None and there.owed is None and link.send_lines(run.lines, run.count)
 
 
 def _acknowledged(session: UserSession, h: int) -> bool:
@@ -132,14 +106,18 @@ def _acknowledged(session: UserSession, h: int) -> bool:
     return True
 
 
-def _said(session: UserSession, said: fast.Plain, frame: bytes, there: UserSession | None) -> bool:
-    """One message; ``there`` is where it goes if nobody is told the outcome."""
-    if there is not None and there.owed is None:
-        link = there.link
-        if link is not None and link.send_frame(frame):
-            return True
+def _said(session: UserSession, run: fast.Run, there: UserSession) -> bool:
     try:
-        session.say(said.from_, said.to, said.id, False, frame)
-    except RemoteError:
+        return session.say_run(run, there)
+    except RemoteError:  # too many recipients: the slow lane refuses the first of them, and answers
         return False
-    return True
+
+
+def _singly(run: fast.Run, say: Callable[[str, str, str | None, bool, bytes], None]) -> int:
+    """One after the other; how many were said before the slow lane has to refuse one."""
+    for at, frame in enumerate(run.lines.split(LF)[:-1]):
+        try:
+            say(run.from_, run.to, run.ids[at] if run.ids else None, False, frame)
+        except RemoteError:
+            return at
+    return run.count

@@ -22,7 +22,7 @@ from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
 from xjrelay.servers.relay.envoy import Envoy
 from xjrelay.servers.relay.identity import Identity
-from xjrelay.servers.relay.lane import Lane
+from xjrelay.servers.relay.lane import NOTHING, Lane
 from xjrelay.servers.relay.mesh_end import MeshEnd
 from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import Switch
@@ -64,9 +64,9 @@ class PeerLink(ProvingLink):
             return self._peers.envoy.heard(self.end, value)
         return self.end.receive(kind, value, frame)
 
-    def quick(self, frames: list[bytes]) -> int:
+    def quick(self, lines: bytes) -> tuple[int, bool]:
         """Ordinary messages go by the fast lane (see ``lane``)."""
-        return 0 if self.end is None else self._peers.lane.crossed(self.end, frames)
+        return NOTHING if self.end is None else self._peers.lane.crossed(self.end, lines)
 
     def let_in(self) -> None:
         """The handshake is through, and the dialler need not hold back next time."""

@@ -19,6 +19,7 @@ from xjrelay.net.proof import AdmittingLink
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
 from xjrelay.servers.relay.identity import Identity
+from xjrelay.servers.relay.lane import NOTHING
 from xjrelay.servers.relay.mesh_end import MeshEnd
 from xjrelay.servers.relay.peers import Peers
 from xjrelay.servers.relay.sessions import UserSession
@@ -70,12 +71,12 @@ class RelayProtocol(AdmittingLink):
             return self._door.peers.envoy.heard(self.role, value)
         return self.role.receive(kind, value, frame)
 
-    def quick(self, frames: list[bytes]) -> int:
+    def quick(self, lines: bytes) -> tuple[int, bool]:
         """Ordinary messages go by the fast lane (see ``lane``)."""
         role, lane = self.role, self._door.peers.lane
         if isinstance(role, UserSession):
-            return lane.said(role, frames)
-        return 0 if role is None else lane.crossed(role, frames)
+            return lane.said(role, lines)
+        return NOTHING if role is None else lane.crossed(role, lines)
 
     # -- users -------------------------------------------------------------------------------
 

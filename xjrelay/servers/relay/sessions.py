@@ -23,7 +23,7 @@ from xjrelay.domain.pairs import Pair, Pairs
 from xjrelay.domain.routing import Session
 from xjrelay.net.context import Batch, Context
 from xjrelay.servers.relay.timings import Timings
-from xjrelay.wire import address, codec
+from xjrelay.wire import address, codec, fast
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 from xjrelay.wire.stanzas import MAX_ID, Ack, Kind, Message, Receipt, parse
 
@@ -72,22 +72,23 @@ class Run:
 
     Args:
         sender: whose.
-        from_: its address in all of them.
-        to: the recipient's.
-        message_id: the first one's; more are appended to :attr:`ids`.
+        said: they, all with an id.
         pair: of all of them.
 
     Attributes:
+        from_: the sender's address in all of them.
+        to: the recipient's.
+        ids: theirs.
         began: when they came, where that is timed; else 0.
     """
 
     __slots__ = ("_settled", "began", "from_", "ids", "pair", "sender", "to")
 
-    def __init__(self, sender: UserSession, from_: str, to: str, message_id: str, pair: Pair) -> None:
+    def __init__(self, sender: UserSession, said: fast.Run, pair: Pair) -> None:
         self.sender = sender
-        self.from_ = from_
-        self.to = to
-        self.ids = [message_id]
+        self.from_ = said.from_
+        self.to = said.to
+        self.ids = said.ids
         self.pair = pair
         self._settled = 0
         self.began = 0.0
@@ -111,8 +112,8 @@ class UserLink(Seam):
     def send_frame(self, frame: bytes) -> bool:
         """Write; False when it went nowhere."""
 
-    def send_frames(self, frames: list[bytes]) -> bool:
-        """Write several; False when not all went anywhere."""
+    def send_lines(self, lines: bytes, count: int) -> bool:
+        """Write so many frames, each ended by LF; False when not all went anywhere."""
 
     def refuse(self, error: RemoteError) -> None:
         """Answer with an error, and close where that says so."""
@@ -329,23 +330,20 @@ class UserSession:
         if owed is not None:
             self._count(owed)
 
-    def run(self, from_: str, to: str, message_id: str) -> Run:
-        """The beginning of messages to one user, all with an id, this one first.
+    def say_run(self, said: fast.Run, there: UserSession) -> bool:
+        """Messages with ids, to a session here; False where they can't all go, and then none went.
 
         Raises:
             RemoteError: as for :meth:`say`.
         """
-        return Run(self, from_, to, message_id, self._pairs.get(to))
-
-    def say_run(self, run: Run, frames: list[bytes], there: UserSession) -> bool:
-        """All of them, to a session here; False where they can't all go, and then none went."""
-        if not run.pair.admit(there, False, len(frames)):
+        owed, pair, count = self.owed, self._pairs.get(said.to), said.count
+        if owed is None or not pair.admit(there, False, count):
             return False
-        if not there.take_run(frames, run):
-            run.pair.settle(False, len(frames))
+        run = Run(self, said, pair)
+        if not there.take_run(said.lines, count, run):
+            pair.settle(False, count)
             return False
-        assert self.owed is not None
-        self._count(self.owed, len(frames))
+        self._count(owed, count)
         exchange = self._exchange
         if exchange.timings.here.credit:
             exchange.timings.here.credit -= 1
@@ -420,17 +418,17 @@ class UserSession:
                 self._exchange.end(self, CloseReason.SLOW_READER)
             origin.sender.settled(origin, "failed", Code.NOT_NOW)
 
-    def take_run(self, frames: list[bytes], run: Run) -> bool:
+    def take_run(self, lines: bytes, count: int, run: Run) -> bool:
         """Several messages for it at once; False where it can't take them all now."""
         if self.owed is None:
-            if self.link is None or not self.link.send_frames(frames):
+            if self.link is None or not self.link.send_lines(lines, count):
                 return False
-            run.sender.run_delivered(run, len(frames))
+            run.sender.run_delivered(run, count)
             return True
-        if not self.owed.owe_all(frames, run):
+        if not self.owed.owe_all(lines, count, run):
             return False
         if self.link is not None:
-            self.link.send_frames(frames)
+            self.link.send_lines(lines, count)
         return True
 
     def take_mail(self, frame: bytes, origin: Origin) -> None:
@@ -547,4 +545,4 @@ class UserSession:
 
 def _single(owed: Owed[Origin | Run]) -> Owed[Origin]:
     origin = owed.origin
-    return Owed(owed.frame, origin.next() if isinstance(origin, Run) else origin, owed.is_mail)
+    return Owed(owed.frame, origin.next() if isinstance(origin, Run) else origin)
