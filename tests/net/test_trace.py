@@ -42,7 +42,8 @@ class TraceTests(SynchronousTestCase):
         self.trace.note_one("arrived", "esa", "gita", "d", "relay1")
         self.clock.advance(IN_A_ROW)
         self.trace.note_one("arrived", "esa", "gita", "e", "relay1")
-        self.assertEqual([list(self.trace.find(one)[0].ids) for one in "bde"], [["a", "b", "c"], ["d"], ["e"]])
+        events = [list(self.trace.find(one)[0].ids) for one in "bde"]
+        self.assertEqual(events, [["a", "b", "c"], ["d"], ["e"]])
         self.assertEqual(len(self.trace), 5)
 
     def test_nothing_joins_what_is_forgotten(self) -> None:

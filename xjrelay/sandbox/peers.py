@@ -18,11 +18,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from xjrelay.net.context import Context, Limits
+from xjrelay.net.metrics import Part
+from xjrelay.net.trace import Trace
 from xjrelay.sandbox.network import Machine, Network
 from xjrelay.sandbox.timeline import Timeline
 from xjrelay.security.identity import Identity, make_key
 from xjrelay.servers.peer.events import Event, Received
 from xjrelay.servers.peer.local import LocalPeer
+from xjrelay.servers.peer.seen import Seen
 from xjrelay.servers.peer.service import PeerListening, PeerService
 from xjrelay.storage.interfaces import PeerStores
 from xjrelay.storage.memory_peers import memory_peer_stores
@@ -79,7 +82,7 @@ class PeerSandbox(Timeline):
             kept = self._kept[name] = _Kept(key or make_key(), memory_peer_stores(), address)
         kept.key = key or kept.key
         machine: Any = self.machine(name)
-        context = Context(machine, self.random, self.limits)
+        context = Context(machine, self.random, self.limits, trace=Trace(machine.seconds, 10_000))
         peer = LocalPeer(machine, context, Identity(kept.key), name, kept.stores)
         peer.subscribe(kept.events.append)
         host = "127.0.0.1" if loopback else kept.address
@@ -117,6 +120,12 @@ class PeerSandbox(Timeline):
         service = self._kept[name].service
         assert service is not None
         return service.peer
+
+    def part(self, name: str) -> Part:
+        """A running peer as its operator sees it."""
+        service = self._kept[name].service
+        assert service is not None
+        return Seen(service).part()
 
     def stores(self, name: str) -> PeerStores:
         """What a peer remembers, over all its lives."""

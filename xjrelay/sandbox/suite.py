@@ -20,6 +20,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from twisted.internet.defer import Deferred, execute
 
 from xjrelay.client import tx
 from xjrelay.net.context import Context, Limits
+from xjrelay.net.metrics import Part
 from xjrelay.net.tls import Dialling
+from xjrelay.net.trace import Note, Trace
 from xjrelay.sandbox.network import Machine, Network
 from xjrelay.sandbox.timeline import Timeline
 from xjrelay.security.folder import Folder
@@ -38,15 +41,21 @@ from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tls import ClientTLS, ServerTLS
 from xjrelay.security.tokens import Signer
 from xjrelay.servers.listening import Listening
+from xjrelay.servers.manager import seen as manager_seen
 from xjrelay.servers.manager.service import ManagerService
 from xjrelay.servers.manager.state import Manager, Policy
+from xjrelay.servers.relay import seen as relay_seen
 from xjrelay.servers.relay.service import Relay, RelayService
 from xjrelay.servers.relay.switch import RelaySettings
+from xjrelay.servers.tracker import seen as tracker_seen
 from xjrelay.servers.tracker.service import TrackerConfig, TrackerService
 from xjrelay.storage.memory import memory_manager_stores, memory_tracker_stores
 from xjrelay.wire.endpoints import Address
 
 TRACKER_PORT, MANAGER_PORT, RELAY_PORT = 5000, 5001, 5002
+
+REMEMBERED = 10_000
+"""Events of messages that each program remembers for :meth:`Sandbox.trace`."""
 
 
 class Sandbox(Timeline):
@@ -181,6 +190,29 @@ class Sandbox(Timeline):
         client = self.clients[name] = self.run(self.connect(name, register=True, **options))
         return client
 
+    # -- what operators see ------------------------------------------------------------------
+
+    def part(self, name: str) -> Part:
+        """A running program as its operator sees it: metrics, facts, what is wrong."""
+        service = self._running[name]
+        if isinstance(service, RelayService):
+            return replace(relay_seen.Seen(service).part(), program=name)
+        if isinstance(service, ManagerService):
+            return manager_seen.Seen(service).part()
+        assert isinstance(service, TrackerService)
+        return tracker_seen.Seen(service).part()
+
+    def trace(self, message_id: str) -> list[tuple[str, Note]]:
+        """A message's life over all programs that run: which program, and what it remembers."""
+        parts = [self.part(name) for name in self._running]
+        notes = [
+            (part.program, note)
+            for part in parts
+            if part.trace is not None
+            for note in part.trace.find(message_id)
+        ]
+        return sorted(notes, key=lambda one: one[1].at)
+
     # -- faults ------------------------------------------------------------------------------
 
     def partition(self, one: str, other: str) -> None:
@@ -201,7 +233,8 @@ class Sandbox(Timeline):
         dialling = Dialling()
         if self._certificates is not None:
             dialling = Dialling(ClientTLS(self._certificates.authority_file), allow_plaintext=False)
-        return Context(self.machine(name), self.random, self._limits, dialling=dialling)
+        trace = Trace(self.machine(name).seconds, REMEMBERED)
+        return Context(self.machine(name), self.random, self._limits, dialling=dialling, trace=trace)
 
     def _endpoint(self, name: str, port: int) -> str:
         scheme = "tcp" if self._certificates is None else "tls"
