@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "servers": {"net", "domain", "security", "wire", "storage.interfaces"},
     "client": {
         *("wire", "domain", "security.scram", "security.certificates", "security.tls", "net.tls"),
+        "security.identity",
     },
     "cli": {"client", "prove", "storage", "wire", "security", "gui", "servers.peer", "domain.peers"},
     "gui": {

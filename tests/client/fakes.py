@@ -19,7 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from xjrelay.client.network import Cancellable, Connection, DialError, Promise, Receiver
+from xjrelay.client.network import Cancellable, Connection, DialError, Listening, Promise, Receiver
 from xjrelay.security.scram import Credentials, ScramError, ScramServer, derive, username_of
 
 T = TypeVar("T")
@@ -260,6 +260,9 @@ class FakeNetwork:
         pipe = Pipe(self, receiver, server)
         server.pipes.append(pipe)
         return pipe
+
+    async def listen(self, host: str, port: int, accept: Callable[..., Receiver]) -> Listening:
+        raise DialError("nobody dials into a fake")
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Cancellable:
         task = self.flavour.spawn(coroutine)

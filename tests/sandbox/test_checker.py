@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from xjrelay.client.outbox import Outbox
+from xjrelay.client.sending import Sending
 from xjrelay.domain.mailbox import Whereabouts
 from xjrelay.domain.pairs import Pair
 from xjrelay.sandbox import every
@@ -16,6 +20,7 @@ from xjrelay.sandbox.checker import check, main
 from xjrelay.servers.manager.post import Post
 
 SEEDS = range(1, 61)
+FRIENDS = range(1, 13)
 SECONDS = 12.0
 TELLING = (27, 5, 78, 59, 14)
 """Seeds in which the rules about order are needed."""
@@ -32,6 +37,17 @@ class CheckerTests(SynchronousTestCase):
         one, again, other = (str(check(seed, SECONDS)) for seed in (4, 4, 5))
         self.assertEqual(one, again)
         self.assertNotEqual(one, other)
+
+    def test_nor_while_conversations_move_to_direct_links_and_back(self) -> None:
+        verdicts = {seed: check(seed, SECONDS, direct=True) for seed in FRIENDS}
+        bad = {seed: str(verdict) for seed, verdict in verdicts.items() if not verdict.kept}
+        self.assertEqual(
+            bad, {}, "each again: the checker with --direct --seconds 12 --seed SEED"
+        )
+        self.assertGreater(sum(verdict.directly for verdict in verdicts.values()), 300)
+
+    def test_a_seed_with_direct_links_replays_exactly(self) -> None:
+        self.assertEqual(*(str(check(4, SECONDS, direct=True)) for _ in range(2)))
 
     def test_the_command_line(self) -> None:
         self.assertEqual(main(["--seeds", "1", "--seconds", "5"]), 0)
@@ -70,6 +86,23 @@ class TeethTests(SynchronousTestCase):
     def test_where_anybody_stores_for_those_who_are_somewhere(self) -> None:
         self.patch(Whereabouts, "may_store", lambda where, name, key, resource: True)
         self.assertTrue(self.found(*TELLING))
+
+    def test_where_a_direct_link_is_used_before_the_marker_has_come(self) -> None:
+        leave = Sending.leave
+
+        def at_once(sending: Sending, pair: str, *more: Any) -> None:
+            leave(sending, pair, *more)
+            sending.go(pair)
+
+        self.patch(Sending, "leave", at_once)
+        self.assertTrue(any(not check(seed, direct=True).kept for seed in (2, 4)))
+
+    def test_where_what_a_direct_link_lost_is_not_sent_again(self) -> None:
+        def back(outbox: Outbox, pair: str) -> None:
+            outbox._roads.pop(pair, None)
+
+        self.patch(Outbox, "back", back)
+        self.assertTrue(any(not check(seed, direct=True).kept for seed in (2, 8, 10)))
 
     def test_where_nothing_is_handed_out(self) -> None:
         self.patch(Post, "hand_out", lambda post, stay: None)

@@ -26,8 +26,8 @@ import txaio.aio
 
 from xjrelay.client.authority import Authority, tls_reason
 from xjrelay.client.core import Login
-from xjrelay.client.model import Component, Contact, Event, Message, Presence, Receipt
-from xjrelay.client.network import Cancellable, Connection, DialError, Receiver, TLSError
+from xjrelay.client.model import Component, Contact, Direct, Event, Message, Presence, Receipt
+from xjrelay.client.network import Cancellable, Connection, DialError, Listening, Receiver, TLSError
 from xjrelay.client.session import SEND_TIMEOUT, Session, Settings
 from xjrelay.client.target import Place, invitation, trackers
 from xjrelay.client.trackers import Trackers
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-async def connect(  # what an application may choose
+async def connect(  # noqa: PLR0913  # what an application may choose
     url: str,
     username: str,
     password: str,
@@ -48,6 +48,7 @@ async def connect(  # what an application may choose
     outbox: str | os.PathLike[str] | None = None,
     authority: str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
+    direct: Direct | None = None,
     rng: random.Random | None = None,
 ) -> Client:
     """Log in, or register first, and be online.
@@ -64,6 +65,7 @@ async def connect(  # what an application may choose
         authority: who has to have signed the servers' certificates: a PEM file, or the fingerprint of
             its certificate, ``sha256:...``; the system's authorities when absent.
         settings: what to leave out.
+        direct: have direct links with friends who want it too, which shows them where this machine is.
         rng: jitter and message ids.
 
     Raises:
@@ -71,7 +73,7 @@ async def connect(  # what an application may choose
     """
     network = AsyncioNetwork(asyncio.get_running_loop(), rng or random.Random(), authority)
     login = Login(username, password, resource, register, invitation(url))
-    session = Session(network, trackers(url), login, settings, outbox)
+    session = Session(network, trackers(url), login, settings, outbox, direct=direct)
     try:
         await session.start()
     except asyncio.CancelledError:
@@ -154,6 +156,10 @@ class Client:
     def events(self) -> AsyncIterator[Event]:
         """Everything that happens, messages included; one stream with :meth:`messages`."""
         return self._session.events()
+
+    def is_direct(self, user: str) -> bool:
+        """Whether messages to a user go by a direct link at this moment."""
+        return self._session.is_direct(user)
 
     async def close(self) -> None:
         """Log out and close."""
@@ -280,6 +286,12 @@ class AsyncioNetwork:
         """Connect."""
         return self._dial(host, port, receiver, timeout, tls)
 
+    def listen(
+        self, host: str, port: int, accept: Callable[[Connection], Receiver]
+    ) -> Awaitable[Listening]:
+        """Let others connect."""
+        return self._listen(host, port, accept)
+
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Cancellable:
         """Run in the background."""
         task = self._loop.create_task(coroutine)
@@ -311,6 +323,16 @@ class AsyncioNetwork:
         except OSError as error:
             raise DialError("" if isinstance(error, ConnectionRefusedError) else _reason(error)) from error
         return stream
+
+    async def _listen(
+        self, host: str, port: int, accept: Callable[[Connection], Receiver]
+    ) -> Listening:
+        where = host or "0.0.0.0"
+        try:
+            server = await self._loop.create_server(lambda: _Accepted(accept), where, port)
+        except OSError as error:
+            raise DialError(_reason(error)) from error
+        return _Port(server)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -377,6 +399,34 @@ class _Stream(asyncio.Protocol):
         assert self._transport is not None
         tls = self._transport.get_extra_info("ssl_object")
         return None if tls is None else cast(bytes | None, tls.getpeercert(binary_form=True))
+
+
+class _Accepted(_Stream):
+    """A connection that somebody else made.
+
+    Args:
+        accept: says who hears it.
+    """
+
+    def __init__(self, accept: Callable[[Connection], Receiver]) -> None:
+        self._accept = accept
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask who hears it."""
+        super().connection_made(transport)
+        self._receiver = self._accept(self)
+
+
+class _Port:
+    """A listening port as the session's."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+        self.port: int = server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._server.close()
 
 
 def _reason(error: OSError) -> str:

@@ -89,6 +89,17 @@ class Channel(Generic[CoreType]):
         self._schedule_look()
         self.flush()
 
+    def attach(self, connection: Connection, core: CoreType) -> None:
+        """Take a connection that is there already, and whose bytes come to :meth:`received`."""
+        self._connection, self.core = connection, core
+        self._schedule_look()
+        self.flush()
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """Our end's address and port; no address while there is no connection."""
+        return self._connection.local() if self._connection is not None else ("", 0)
+
     @property
     def is_open(self) -> bool:
         """Whether anything can still be said."""

@@ -17,7 +17,7 @@ from xjrelay.client.model import Component, Message
 from xjrelay.security.scram import PLUS, ScramClient, ScramError, random_nonce
 from xjrelay.wire import codec, stanzas
 from xjrelay.wire.errors import Code, RemoteError
-from xjrelay.wire.framing import LF, Framer
+from xjrelay.wire.framing import DEFAULT_MAX_FRAME, LF, Framer
 from xjrelay.wire.grammar import Phase, check
 from xjrelay.wire.stanzas import Kind
 
@@ -432,6 +432,31 @@ class ManagerCore(LinkCore):
         return LoggedIn(answer.username, answer.code, _assignment(answer))
 
 
+class DirectCore(LinkCore):
+    """One end of a link between two users (section 13).
+
+    Attributes:
+        frames: how many have come.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Phase.DIRECT, DEFAULT_MAX_FRAME)
+        self.frames = 0
+
+    def _read(self, frame: bytes) -> CoreEvent | None:
+        self.frames += 1
+        return super()._read(frame)
+
+    def _understood(self, stanza: stanzas.Stanza, value: dict[str, Any]) -> CoreEvent | None:
+        if isinstance(stanza, stanzas.Iq):
+            return IqHeard(stanza)
+        if isinstance(stanza, stanzas.Message):
+            return _message(stanza, value)
+        if isinstance(stanza, stanzas.Receipt):
+            return ReceiptHeard(stanza)
+        return super()._understood(stanza, value)
+
+
 class RelayCore(LinkCore):
     """One connection of a session at a relay (section 7)."""
 
@@ -462,6 +487,8 @@ class RelayCore(LinkCore):
             )
         if isinstance(stanza, stanzas.Message):
             return _message(stanza, value)
+        if isinstance(stanza, stanzas.Iq):
+            return IqHeard(stanza)
         if isinstance(stanza, stanzas.Receipt):
             return ReceiptHeard(stanza)
         if isinstance(stanza, stanzas.Ack):

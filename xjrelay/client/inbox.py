@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Protocol
 
 from xjrelay.client.model import Message, user_key
 
@@ -77,14 +78,23 @@ class SeenIds:
         return ids
 
 
-class Arrival:
-    """A message on its way to the application, with the numbers it had in this session."""
+class Taker(Protocol):
+    """A direct link, which is told what the application has taken of what came by it."""
 
-    __slots__ = ("message", "numbers")
+    def taken(self, message_id: str) -> None:
+        """The application has that message."""
+
+
+class Arrival:
+    """A message on its way to the application, with the numbers it had in this session, and the direct
+    links it came by."""
+
+    __slots__ = ("links", "message", "numbers")
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.numbers: list[int] = []
+        self.links: list[Taker] = []
 
 
 class Inbox:
@@ -159,9 +169,28 @@ class Inbox:
         self._await(arrival)
         return arrival
 
+    def arrive_directly(self, message: Message, link: Taker) -> Arrival | None:
+        """A message came by a direct link, which is told when it is taken; else as :meth:`arrive`."""
+        assert message.id is not None, "a direct link lets in no message without an id"
+        sender = user_key(message.from_)
+        if self._seen.add(sender, message.id):
+            arrival = Arrival(message)
+            self._untaken.add(arrival)
+            self._queued[sender, message.id] = arrival
+            arrival.links.append(link)
+            return arrival
+        queued = self._queued.get((sender, message.id))
+        if queued is None:
+            link.taken(message.id)
+        elif link not in queued.links:
+            queued.links.append(link)
+        return None
+
     def taken(self, arrival: Arrival) -> None:
         """The application has it."""
         message = arrival.message
+        for link in arrival.links:
+            link.taken(message.id or "")
         self._untaken.discard(arrival)
         if message.id is not None:
             sender = user_key(message.from_)

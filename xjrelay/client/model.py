@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -170,7 +171,44 @@ class Missed:
     count: int
 
 
-Event = Message | Receipt | Presence | RosterChange | LinkState | Components | Notice | Missed
+@dataclass(frozen=True, slots=True)
+class RoadChange:
+    """Messages to a user go another way than before (protocol, section 13).
+
+    Attributes:
+        user: to whom.
+        direct: by a direct link; else by the relay.
+        detail: directly: the id of the key at the other end; by the relay: why.
+    """
+
+    user: str
+    direct: bool
+    detail: str = ""
+
+
+Event = Message | Receipt | Presence | RosterChange | LinkState | Components | Notice | Missed | RoadChange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direct:
+    """How direct links to friends are made (protocol, section 13). They show the friend where one is.
+
+    Attributes:
+        listen: the address to listen at; empty for all. On loopback, only programs of this machine are
+            linked with, and nothing else is dialled.
+        port: where; 0 for any.
+        hosts: further addresses of this machine, besides the one by which it speaks with the relay.
+        public: where others see it, if a router forwards to the port.
+        mapping: asks a router to, given the port; the place, or None where it doesn't.
+        key: the private key to show, PEM; absent, one is made for this run.
+    """
+
+    listen: str = ""
+    port: int = 0
+    hosts: tuple[str, ...] = ()
+    public: tuple[str, int] | None = None
+    mapping: Callable[[int], Awaitable[tuple[str, int] | None]] | None = None
+    key: bytes | None = field(default=None, repr=False)
 
 
 def user_key(text: str) -> str:

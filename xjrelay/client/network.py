@@ -61,6 +61,19 @@ class Receiver(Protocol):
         """The connection is gone. Called once."""
 
 
+class Listening(Protocol):
+    """A port that others may connect to.
+
+    Attributes:
+        port: its number.
+    """
+
+    port: int
+
+    def close(self) -> None:
+        """Let nobody in any more; connections live on."""
+
+
 class Cancellable(Protocol):
     """A timer or a task; cancelling one that is over does nothing."""
 
@@ -93,6 +106,19 @@ class Network(Protocol):
     ) -> Awaitable[Connection]:
         """Connect, within ``timeout`` seconds; with ``tls`` until that is agreed upon and the other
         end's certificate believed. Fails with :class:`DialError`."""
+
+    def listen(
+        self, host: str, port: int, accept: Callable[[Connection], Receiver]
+    ) -> Awaitable[Listening]:
+        """Let others connect.
+
+        Args:
+            host: the address to listen at; empty for all of IPv4, ``::`` for all.
+            port: 0 for any.
+            accept: given each connection, says who hears it.
+
+        Fails with :class:`DialError` where the port can't be had.
+        """
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Cancellable:
         """Run in the background. What it raises, except being cancelled, is logged."""

@@ -7,6 +7,10 @@ recipient) is held: nothing new goes out to it until all that is under way has i
 pause, everything left goes out again in the order it was first sent, the first marked ``"again": true``.
 So nothing overtakes.
 
+A pair may leave the relay for a direct link (section 13): :meth:`Outbox.leave` writes a marker, and what
+comes after it is parked; :meth:`Outbox.cross`, once all before it has its outcome, sends that on the link;
+:meth:`Outbox.back` has everything without an outcome go by the relay again.
+
 Pure: time comes as an argument, and a :class:`Ticket` is whatever waits for the outcome.
 """
 
@@ -35,8 +39,19 @@ class State(Enum):
     """Written in this session, outcome to come."""
     FAILED = auto()
     """Answered 503: to be written again."""
+    PARKED = auto()
+    """Never written: it waits until its pair is on the other road."""
     SETTLED = auto()
     """It has its outcome."""
+
+
+class Road(Enum):
+    """Which way a pair's messages go."""
+
+    RELAY = auto()
+    LEAVING = auto()
+    """By the relay until now; what is new is parked."""
+    DIRECT = auto()
 
 
 class Entry:
@@ -101,6 +116,8 @@ class Outbox:
         self._bytes = 0
         self._pairs: dict[str, Pair] = {}
         self._ready: deque[Entry] = deque()
+        self._roads: dict[str, Road] = {}  # of pairs that aren't at the relay
+        self._direct: dict[str, deque[Entry]] = {}  # to be written on a direct link, by pair
         self._unacked: deque[Entry] = deque()  # counted by the relay, or to be, in order
         self._acked = 0
 
@@ -128,7 +145,12 @@ class Outbox:
         self._bytes += len(entry.frame)
         pair = self._pairs.setdefault(entry.pair, Pair())
         pair.entries[entry.id] = entry
-        if not pair.held:
+        road = self.road(entry.pair)
+        if road is Road.DIRECT:
+            self._direct[entry.pair].append(entry)
+        elif road is Road.LEAVING:
+            entry.state = State.PARKED
+        elif not pair.held:
             self._ready.append(entry)
 
     def take(self) -> list[bytes]:
@@ -148,6 +170,65 @@ class Outbox:
                 frames.append(entry.frame)
         return frames
 
+    # -- the other road ----------------------------------------------------------------------
+
+    def road(self, pair: str) -> Road:
+        """Which way a pair's messages go."""
+        return self._roads.get(pair, Road.RELAY)
+
+    def leave(self, marker: Entry) -> None:
+        """A pair is about to leave the relay: the marker is its last message there; of a pair at the relay.
+
+        Raises:
+            OutboxFull, BadMessage: as for :meth:`add`; the pair stays where it is.
+        """
+        self.add(marker)
+        self._roads[marker.pair] = Road.LEAVING
+
+    def cross(self, pair: str) -> bool:
+        """Whether a pair that leaves is on the direct link from now on: all before it has its outcome."""
+        entries = self._pairs[pair].entries.values() if pair in self._pairs else ()
+        if self.road(pair) is not Road.LEAVING or any(one.state is not State.PARKED for one in entries):
+            return False
+        for entry in entries:
+            entry.state = State.WAITING
+        self._roads[pair] = Road.DIRECT
+        self._direct[pair] = deque(entries)
+        return True
+
+    def take_direct(self, pair: str) -> list[bytes]:
+        """The frames to be written on the direct link now, in order: up to the first that isn't saved yet."""
+        ready = self._direct.get(pair)
+        frames: list[bytes] = []
+        while ready and (ready[0].saved or ready[0].state is not State.WAITING):
+            entry = ready.popleft()
+            if entry.state is State.WAITING:
+                entry.state = State.SENT
+                frames.append(entry.frame)
+        return frames
+
+    def arrived(self, pair: str, message_id: str, now: float) -> bool:
+        """The other end of a pair's direct link has one of its messages; false where it has none such."""
+        entry = self._entries.get(message_id)
+        if entry is None or entry.pair != pair or self.road(pair) is not Road.DIRECT:
+            return False
+        self._finish(entry, Receipt(message_id, "delivered"), now)
+        return True
+
+    def back(self, key: str) -> None:
+        """A pair is at the relay from now on: what was parked, or has no outcome on the link, goes there."""
+        road = self._roads.pop(key, Road.RELAY)
+        self._direct.pop(key, None)
+        pair = self._pairs.get(key)
+        if pair is None or road is Road.RELAY:
+            return
+        pair.again = pair.again or road is Road.DIRECT
+        for entry in pair.entries.values():
+            if road is Road.DIRECT or entry.state is State.PARKED:
+                entry.state = State.WAITING
+                if not pair.held:
+                    self._ready.append(entry)
+
     # -- sessions ----------------------------------------------------------------------------
 
     def opened(self, now: float) -> None:
@@ -160,7 +241,7 @@ class Outbox:
         """The session goes on; the relay has had our first ``h``. False when it can't have."""
         if not self.acknowledged(h):
             return False
-        had = {entry.id for entry in self._entries.values() if entry.state is State.SENT}
+        had = {entry.id for entry in self._at_relay() if entry.state is State.SENT}
         had -= {entry.id for entry in self._unacked}
         self._unacked.clear()
         self._send_again(now, but=had)
@@ -178,7 +259,7 @@ class Outbox:
 
     def _send_again(self, now: float, but: set[str] | None = None) -> None:
         self._ready.clear()
-        for entry in self._entries.values():
+        for entry in self._at_relay():
             if but and entry.id in but:
                 continue
             if not self._pairs[entry.pair].held:
@@ -190,12 +271,20 @@ class Outbox:
             if pair.held:
                 self._pause_when_quiet(pair, now)
 
+    def _at_relay(self) -> list[Entry]:
+        """Those that go by the relay, in order."""
+        return [
+            entry
+            for entry in self._entries.values()
+            if entry.state is not State.PARKED and self.road(entry.pair) is not Road.DIRECT
+        ]
+
     # -- outcomes ----------------------------------------------------------------------------
 
     def settle(self, message_id: str, status: Status, code: int | None, now: float) -> bool:
         """An outcome came; false when no message with this id waits for one."""
         entry = self._entries.get(message_id)
-        if entry is None:
+        if entry is None or self.road(entry.pair) is Road.DIRECT:
             return False
         if status == "failed" and code == 503:
             self._hold(entry, now)
@@ -215,7 +304,7 @@ class Outbox:
 
     def too_large(self, now: float) -> bool:
         """The relay closed the link on a frame too long: of those written it was the largest, for sure."""
-        sent = [entry for entry in self._entries.values() if entry.state is State.SENT]
+        sent = [entry for entry in self._at_relay() if entry.state is State.SENT]
         if not sent:
             return False
         largest = max(sent, key=lambda entry: len(entry.frame))
@@ -235,6 +324,8 @@ class Outbox:
         self._pairs.clear()
         self._ready.clear()
         self._unacked.clear()
+        self._roads.clear()
+        self._direct.clear()
         self._bytes = 0
         return left
 
@@ -249,8 +340,9 @@ class Outbox:
             if pair.retry_at is not None and pair.retry_at <= now:
                 pair.held, pair.retry_at, pair.again = False, None, True
                 for entry in pair.entries.values():
-                    entry.state = State.WAITING
-                    self._ready.append(entry)
+                    if entry.state is not State.PARKED:
+                        entry.state = State.WAITING
+                        self._ready.append(entry)
 
     def _hold(self, entry: Entry, now: float) -> None:
         pair = self._pairs[entry.pair]

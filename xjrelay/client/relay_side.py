@@ -18,6 +18,7 @@ from xjrelay.client.core import (
     Assignment,
     CoreEvent,
     ErrorHeard,
+    IqHeard,
     MessageHeard,
     MoveHeard,
     ReceiptHeard,
@@ -26,12 +27,15 @@ from xjrelay.client.core import (
     Strange,
 )
 from xjrelay.client.errors import ClientError, NoRelay, Refused
-from xjrelay.client.inbox import Inbox
+from xjrelay.client.inbox import Arrival, Inbox, Taker
 from xjrelay.client.model import LinkState, Message, Notice, Receipt
 from xjrelay.client.network import Backoff, Cancellable, Network, Promise
 from xjrelay.client.sending import Sending
 from xjrelay.client.stream import Stream
 from xjrelay.client.target import Place, way_in
+from xjrelay.wire import direct
+from xjrelay.wire.errors import Condition
+from xjrelay.wire.stanzas import Iq
 
 _ENDS = (409, 503)
 """Codes with which a relay ends a session that we open again: a newer one of ours is open, or it stops."""
@@ -53,6 +57,25 @@ class Manager(Protocol):
         """The relay to use and a token for it."""
 
 
+class Directs(Protocol):
+    """What of the direct links is needed here."""
+
+    def iq_heard(self, iq: Iq) -> None:
+        """Another user says something about a link."""
+
+    def iq_refused(self, request_id: str) -> bool:
+        """The relay refused an iq; false where it wasn't one of ours."""
+
+    def marker_heard(self, sender: str, sid: str) -> None:
+        """A friend's last message by the relay came."""
+
+    def talked(self, user: str) -> None:
+        """A message came by the relay."""
+
+    def room(self) -> None:
+        """The application has caught up."""
+
+
 class RelaySide:
     """Keeps one session alive, and what is under way in it.
 
@@ -65,14 +88,17 @@ class RelaySide:
 
     Attributes:
         relay: the name of the relay we are at, once we are.
+        sending: what is under way.
+        direct: the direct links, where they are wanted.
     """
 
     def __init__(
         self, network: Network, manager: Manager, resource: str, stream: Stream, outbox: str | None = None
     ) -> None:
         self.relay = ""
-        self._sending = Sending(network, stream, self._write, lambda: self.is_up, outbox)
-        self.inbox = Inbox(self._sending.seen, self._sending.given)
+        self.direct: Directs | None = None
+        self.sending = Sending(network, stream, self._write, lambda: self.is_up, outbox)
+        self.inbox = Inbox(self.sending.seen, self.sending.given)
         self._network = network
         self._manager = manager
         self._resource = resource
@@ -193,7 +219,7 @@ class RelaySide:
             await channel.answer(self._welcome)
         finally:
             self._coming = None
-        self._sending.pump()
+        self.sending.pump()
         self._owe_ack()
 
     def _answer_to_hello(self, channel: Channel[RelayCore], place: Place, event: CoreEvent) -> None:
@@ -219,11 +245,11 @@ class RelaySide:
         now = self._network.seconds()
         if not welcome.resumed:
             self.inbox.opened()
-            self._sending.outbox.opened(now)
+            self.sending.outbox.opened(now)
             self._acked = 0
         else:
             self._acked = self.inbox.resumed()
-            if not self._sending.outbox.resumed(welcome.h, now):
+            if not self.sending.outbox.resumed(welcome.h, now):
                 self._give_up_session("the relay says it has had what we never sent")
                 return
         self._welcome.settle(welcome)
@@ -258,19 +284,32 @@ class RelaySide:
 
     async def load(self, user: str) -> None:
         """Take up what the outbox's file has. Raises OutboxBroken."""
-        await self._sending.load(user)
+        await self.sending.load(user)
 
     async def send(self, value: dict[str, Any], frame: bytes, pair: str, timeout: float) -> Receipt:
         """A message, until its outcome; see :meth:`Sending.send`."""
-        return await self._sending.send(value, frame, pair, timeout)
+        return await self.sending.send(value, frame, pair, timeout)
 
     def abandon(self, error: ClientError) -> None:
         """The client is over: whoever waits for an outcome is told ``error``."""
-        self._sending.abandon(error)
+        self.sending.abandon(error)
 
     def forget(self) -> None:
         """The application takes nothing any more."""
-        self._sending.close()
+        self.sending.close()
+
+    def say_iq(self, iq: Iq) -> bool:
+        """Say something to another user; false where we are at no relay at the moment."""
+        if not self.is_up or self._channel is None:
+            return False
+        self._channel.core.say(iq)
+        self._channel.flush()
+        return True
+
+    @property
+    def local_host(self) -> str:
+        """Our own address on the way to the relay."""
+        return self._channel.local[0] if self._channel is not None else ""
 
     def _write(self, frames: list[bytes]) -> None:
         assert self._channel is not None
@@ -284,10 +323,12 @@ class RelaySide:
         if isinstance(event, Answered):
             self._answered(event)
         elif isinstance(event, AckHeard):
-            if not self._sending.outbox.acknowledged(event.h):
+            if not self.sending.outbox.acknowledged(event.h):
                 self._give_up_session("the relay acknowledged what we never sent")
         elif isinstance(event, MoveHeard):
             self._move(event.within)
+        elif isinstance(event, IqHeard):
+            self._asked(event.iq)
         else:
             self._counted(event)
 
@@ -299,38 +340,66 @@ class RelaySide:
         if isinstance(event, MessageHeard):
             self._message(event.message)
         elif isinstance(event, ErrorHeard):
-            self._sending.settle([event.id or ""], "failed", event.code, event.text)
+            self.sending.settle([event.id or ""], "failed", event.code, event.text)
         elif isinstance(event, ReceiptHeard):
-            self._sending.settle(event.receipt.ids, event.receipt.status, event.receipt.code, "")
+            self.sending.settle(event.receipt.ids, event.receipt.status, event.receipt.code, "")
         self._owe_ack()
+
+    def _asked(self, iq: Iq) -> None:
+        """Another user says something about a direct link."""
+        if self.direct is not None:
+            self.direct.iq_heard(iq)
+        elif iq.type in ("set", "get"):
+            self.say_iq(direct.refusal(iq, Condition.ITEM_NOT_FOUND))
 
     def _message(self, message: Message) -> None:
         arrival = self.inbox.arrive(message)
         if arrival is None:
             return
+        sid = direct.marked(message.body, message.extra)
+        if sid is not None:  # no application's business
+            self.inbox.taken(arrival)
+            if self.direct is not None:
+                self.direct.marker_heard(message.from_, sid)
+            return
+        self._put(arrival)
+        if self._stream.full and self._channel is not None:
+            self._channel.pause()
+        if self.direct is not None:
+            self.direct.talked(message.from_)
 
+    def _put(self, arrival: Arrival) -> None:
         def taken() -> None:
             self.inbox.taken(arrival)
             self._owe_ack()
 
-        self._stream.put_message(message, taken)
-        if self._stream.full and self._channel is not None:
-            self._channel.pause()
+        self._stream.put_message(arrival.message, taken)
+
+    def deliver(self, message: Message, link: Taker) -> bool:
+        """A message that came by a direct link; false when the application has enough to take."""
+        arrival = self.inbox.arrive_directly(message, link)
+        if arrival is not None:
+            self._put(arrival)
+        return not self._stream.full
 
     def room(self) -> None:
         """The application has caught up."""
         if self._channel is not None:
             self._channel.resume()
+        if self.direct is not None:
+            self.direct.room()
 
     def _answered(self, answer: Answered) -> None:
         now = self._network.seconds()
         if answer.id is None and answer.code == 413:
-            self._sending.outbox.too_large(now)
+            self.sending.outbox.too_large(now)
         elif answer.id is None and answer.code in _ENDS:
             self._network.log("the relay ends the session: {why}", why=answer.msg)
-        elif answer.id is None or not self._sending.outbox.refused(answer.id, answer.code, now):
+        elif answer.id is not None and self.direct is not None and self.direct.iq_refused(answer.id):
+            return
+        elif answer.id is None or not self.sending.outbox.refused(answer.id, answer.code, now):
             self._stream.put(Notice("relay", answer.code, answer.msg))
-        self._sending.pump()
+        self.sending.pump()
 
     # -- acknowledging -----------------------------------------------------------------------
 

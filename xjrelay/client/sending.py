@@ -42,6 +42,7 @@ class Sending:
     Attributes:
         outbox: what is under way.
         seen: the ids had, which the file keeps too.
+        on_crossed: hears of each pair whose messages go by a direct link from now on.
     """
 
     def __init__(
@@ -64,6 +65,9 @@ class Sending:
         self._syncing = False
         self._closing = False
         self._grumbled = False
+        self.on_crossed: Callable[[str], None] = lambda pair: None
+        self._links: dict[str, Callable[[list[bytes]], None]] = {}  # direct ones, by pair
+        self._cleared: set[str] = set()  # pairs that may go on their links as soon as all before is settled
         self._waiting: dict[str, Promise[Receipt]] = {}
         self._ends: dict[str, Cancellable] = {}
         self._retry_timer: Cancellable | None = None
@@ -174,6 +178,9 @@ class Sending:
             if frames:
                 self._write(frames)
             self.schedule()
+        for pair, write in list(self._links.items()):
+            if frames := self.outbox.take_direct(pair):
+                write(frames)
 
     def schedule(self) -> None:
         """Set the timer for the next pair that is held."""
@@ -196,6 +203,63 @@ class Sending:
         ceiling = min(AGAIN_FIRST * AGAIN_FACTOR ** min(tries, 20), AGAIN_CEILING)
         return self._network.random.uniform(0, ceiling)
 
+    # -- a direct link -----------------------------------------------------------------------
+
+    def leave(
+        self,
+        pair: str,
+        marker: dict[str, Any],
+        write: Callable[[list[bytes]], None],
+        failed: Callable[[], None],
+    ) -> None:
+        """A pair is about to go by a direct link (section 13).
+
+        Args:
+            pair: the friend's key.
+            marker: the last message that goes by the relay; it is in no file.
+            write: writes on the link.
+            failed: called where the marker is refused.
+
+        Raises:
+            OutboxFull: too much is under way.
+        """
+
+        def settled(outcome: Outcome) -> None:
+            if isinstance(outcome, Receipt) and outcome.status != "failed":
+                self._cross(pair)
+            else:
+                failed()
+
+        self.outbox.leave(Entry(marker, codec.encode(marker), pair, settled))
+        self._links[pair] = write
+        self.pump()
+
+    def go(self, pair: str) -> None:
+        """The friend has had all that went by the relay, the marker last."""
+        if pair in self._links:
+            self._cleared.add(pair)
+            self._cross(pair)
+
+    def _cross(self, pair: str) -> None:
+        if pair in self._cleared and self.outbox.cross(pair):
+            self._cleared.discard(pair)
+            self.on_crossed(pair)
+            self.pump()
+
+    def arrived(self, pair: str, ids: list[str]) -> None:
+        """The friend's application has these."""
+        now = self._network.seconds()
+        for message_id in ids:
+            self.outbox.arrived(pair, message_id, now)
+        self.pump()
+
+    def back(self, pair: str) -> None:
+        """The link is gone, or never was one: everything without an outcome goes by the relay."""
+        self._cleared.discard(pair)
+        if self._links.pop(pair, None) is not None:
+            self.outbox.back(pair)
+            self.pump()
+
     # -- outcomes ----------------------------------------------------------------------------
 
     def settle(self, ids: list[str], status: Status, code: int | None, text: str) -> None:
@@ -217,6 +281,7 @@ class Sending:
             ticket.settle(outcome)
         elif isinstance(outcome, Receipt) and self._journal is not None:
             self._stream.put(outcome)
+        self._cross(entry.pair)
 
     def _nobody(self, outcome: Outcome) -> None:
         raise AssertionError("an entry that was never admitted")

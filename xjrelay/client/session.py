@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xjrelay.client.contacts import ContactBook, PresenceBook, contact_of, presence_of
 from xjrelay.client.core import Login
@@ -26,7 +26,7 @@ from xjrelay.client.errors import (
     TimedOut,
 )
 from xjrelay.client.manager_side import ManagerSide
-from xjrelay.client.model import Contact, Event, Message, Presence, Receipt, RosterChange, user_key
+from xjrelay.client.model import Contact, Direct, Event, Message, Presence, Receipt, RosterChange, user_key
 from xjrelay.client.network import Backoff, Cancellable, Network, Promise
 from xjrelay.client.relay_side import RelaySide
 from xjrelay.client.stream import Stream
@@ -36,6 +36,9 @@ from xjrelay.security.scram import random_nonce
 from xjrelay.wire import address, codec, stanzas
 from xjrelay.wire.errors import RemoteError
 from xjrelay.wire.framing import DEFAULT_MAX_FRAME
+
+if TYPE_CHECKING:
+    from xjrelay.client.direct_side import DirectSide
 
 SEND_TIMEOUT = 30.0
 ASK_TIMEOUT = 30.0
@@ -68,6 +71,7 @@ class Session:
         settings: what to leave out.
         outbox: the file of what is under way and of the ids had; None keeps them in memory.
         nonce: the source of SCRAM nonces.
+        direct: how direct links to friends are made; None for none.
 
     Attributes:
         contacts: the roster as last heard.
@@ -82,6 +86,7 @@ class Session:
         settings: Settings | None = None,
         outbox: str | os.PathLike[str] | None = None,
         nonce: Callable[[], str] = random_nonce,
+        direct: Direct | None = None,
     ) -> None:
         check_user(login.username)
         self.contacts = ContactBook()
@@ -92,6 +97,7 @@ class Session:
         self._manager = ManagerSide(network, Trackers(network, trackers, self.emit), login, self, nonce)
         path = None if outbox is None else os.fspath(outbox)
         self._relay = RelaySide(network, self._manager, login.resource, self._stream, path)
+        self._direct = None if direct is None else self._direct_side(direct)
         self._user = login.username
         self._mine: dict[str, str] = {}  # show and status as the application set them
         self._asked: dict[str, list[Promise[Presence]]] = {}
@@ -134,6 +140,8 @@ class Session:
             if self._settings.messages:
                 await self._until(deadline, self._relay.open)
                 self._tasks.append(self._network.spawn(self._relay.keep()))
+                if self._direct is not None:
+                    await self._direct.start()
         except ClientError:
             await self.close()
             raise
@@ -162,6 +170,7 @@ class Session:
         self._over = True
         self._cancel_tasks()
         self._relay.close()
+        self._close_direct()
         await self._manager.log_out()
         self._finish(None)
         self._relay.forget()
@@ -172,6 +181,7 @@ class Session:
             return
         self._over, self._error = True, error
         self._relay.close()
+        self._close_direct()
         self._finish(error)
         # Not at once: one of the tasks may be what is calling.
         self._network.call_later(0, self._cancel_tasks)
@@ -236,7 +246,27 @@ class Session:
             "id": message_id,
         }
         pair = _pair(to)
+        if self._direct is not None:
+            self._direct.about_to_send(to)
         return await self._relay.send(value, _frame(value), pair, timeout)
+
+    # -- direct links ------------------------------------------------------------------------
+
+    def _direct_side(self, direct: Direct) -> DirectSide:
+        # Who doesn't want it doesn't pay for what it needs.
+        from xjrelay.client.direct_side import DirectSide  # noqa: PLC0415
+
+        side = DirectSide(self._network, direct, _House(self, self._relay))
+        self._relay.direct = side
+        return side
+
+    def _close_direct(self) -> None:
+        if self._direct is not None:
+            self._direct.close()
+
+    def is_direct(self, user: str) -> bool:
+        """Whether messages to a user go by a direct link at this moment."""
+        return self._direct is not None and self._direct.on_link(user)
 
     def events(self) -> AsyncIterator[Event]:
         """Everything that happens, messages included, until the client is closed.
@@ -417,6 +447,8 @@ class Session:
     def emit(self, event: Event) -> None:
         """For the application."""
         self._stream.put(event)
+        if isinstance(event, RosterChange) and self._direct is not None:
+            self._direct.contact_changed(event.contact.username)
 
     async def greet(self) -> None:
         """After each login: the roster, then the initial presence (U6)."""
@@ -435,6 +467,8 @@ class Session:
         elif (value := presence_of(presence)) is not None:
             if not value.directed or user in self.contacts:
                 self.presences.put(value)
+            if self._direct is not None and value.state == "online" and not value.directed:
+                self._direct.presence_heard(user)
             self._answer_ask(user, value)
             self.emit(value)
 
@@ -466,6 +500,32 @@ class Session:
     def _answer_ask(self, user: str, outcome: Presence | ClientError) -> None:
         for promise in self._asked.pop(user_key(user), []):
             promise.settle(outcome)
+
+
+class _House:
+    """What the direct links ask of the rest."""
+
+    def __init__(self, session: Session, relay: RelaySide) -> None:
+        self._session = session
+        self._relay = relay
+        self.sending = relay.sending
+        self.say_iq = relay.say_iq
+        self.deliver = relay.deliver
+        self.tell: Callable[[Event], None] = session.emit
+
+    @property
+    def username(self) -> str:
+        """The user."""
+        return self._session.username
+
+    def relay_host(self) -> str:
+        """Our own address on the way to the relay."""
+        return self._relay.local_host
+
+    def is_mutual(self, user: str) -> bool:
+        """Whether each is the other's contact."""
+        contact = self._session.contacts.get(user)
+        return contact is not None and contact.subscription == "both"
 
 
 def check_user(user: str) -> None:

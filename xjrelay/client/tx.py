@@ -20,10 +20,11 @@ from typing import Any, TypeVar, cast
 
 import txaio
 import txaio.tx
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.defer import TimeoutError as OverdueError
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
 from twisted.internet.error import (
+    CannotListenError,
     ConnectError,
     ConnectingCancelledError,
     ConnectionRefusedError,
@@ -33,6 +34,7 @@ from twisted.internet.error import (
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHandshakeListener,
+    IListeningPort,
     IProtocolFactory,
     IReactorPluggableNameResolver,
     IReactorTCP,
@@ -48,8 +50,8 @@ from zope.interface import implementer
 
 from xjrelay.client.core import Login
 from xjrelay.client.errors import BadAddress
-from xjrelay.client.model import Contact, Event, Message, Presence, Receipt
-from xjrelay.client.network import Cancellable, Connection, DialError, Receiver, TLSError
+from xjrelay.client.model import Contact, Direct, Event, Message, Presence, Receipt
+from xjrelay.client.network import Cancellable, Connection, DialError, Listening, Receiver, TLSError
 from xjrelay.client.session import SEND_TIMEOUT, Session, Settings
 from xjrelay.client.target import invitation, trackers
 from xjrelay.net.tls import client_tls, failure_reason, is_tls, peer_certificate
@@ -75,6 +77,7 @@ def connect(  # noqa: PLR0913  # what an application may choose
     outbox: str | os.PathLike[str] | None = None,
     authority: str | os.PathLike[str] | None = None,
     settings: Settings | None = None,
+    direct: Direct | None = None,
     reactor: IClientReactor | None = None,
     rng: random.Random | None = None,
 ) -> Deferred[Client]:
@@ -92,6 +95,7 @@ def connect(  # noqa: PLR0913  # what an application may choose
         authority: who has to have signed the servers' certificates: a PEM file, or the fingerprint of
             its certificate, ``sha256:...``; the system's authorities when absent.
         settings: what to leave out.
+        direct: have direct links with friends who want it too, which shows them where this machine is.
         reactor: the global one when absent.
         rng: jitter and message ids.
 
@@ -103,7 +107,7 @@ def connect(  # noqa: PLR0913  # what an application may choose
     async def connecting() -> Client:
         network = TwistedNetwork(_reactor_or_global(reactor), rng or random.Random(), _trust(authority))
         login = Login(username, password, resource, register, invitation(url))
-        session = Session(network, trackers(url), login, settings, outbox)
+        session = Session(network, trackers(url), login, settings, outbox, direct=direct)
         await session.start()
         return Client(session)
 
@@ -149,6 +153,10 @@ class Client:
     def events(self) -> AsyncIterator[Event]:
         """Everything that happens, messages included; one stream with :meth:`messages`."""
         return self._session.events()
+
+    def is_direct(self, user: str) -> bool:
+        """Whether messages to a user go by a direct link at this moment."""
+        return self._session.is_direct(user)
 
     def close(self) -> Deferred[None]:
         """Log out and close; fires when that is done."""
@@ -269,6 +277,16 @@ class TwistedNetwork:
     ) -> Awaitable[Connection]:
         """Connect; names are resolved by the reactor where it can."""
         return Deferred.fromCoroutine(self._dial(host, port, receiver, timeout, tls))
+
+    def listen(
+        self, host: str, port: int, accept: Callable[[Connection], Receiver]
+    ) -> Awaitable[Listening]:
+        """Let others connect."""
+        factory: Any = _Quiet.forProtocol(lambda: _Accepted(accept))
+        try:
+            return succeed(_Port(self._reactor.listenTCP(port, factory, interface=host)))
+        except CannotListenError as error:
+            return fail(DialError(str(error)))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Cancellable:
         """Run in the background."""
@@ -430,6 +448,48 @@ class _Stream(Protocol):
     def certificate(self) -> bytes | None:
         """The other end's."""
         return peer_certificate(self.transport)
+
+
+class _Accepted(_Stream):
+    """A connection that somebody else made.
+
+    Args:
+        accept: says who hears it.
+    """
+
+    def __init__(self, accept: Callable[[Connection], Receiver]) -> None:
+        super().__init__(_Nobody())
+        self._accept = accept
+
+    def connectionMade(self) -> None:
+        """Ask who hears it."""
+        super().connectionMade()
+        self._receiver = self._accept(self)
+
+
+class _Nobody:
+    """Hears a connection that nobody hears yet."""
+
+    def received(self, data: bytes) -> None:
+        """Nothing comes before somebody hears."""
+
+    def lost(self, why: str) -> None:
+        """Nobody misses it."""
+
+
+class _Port:
+    """A listening port as the session's."""
+
+    def __init__(self, port: IListeningPort) -> None:
+        self._port = port
+        host: Any = port.getHost()
+        self.port: int = host.port
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        closed = self._port.stopListening()
+        if closed is not None:
+            closed.addErrback(lambda failure: _log.failure("a port was not closed", failure))
 
 
 def _trust(authority: str | os.PathLike[str] | None) -> ClientTLS:

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xjrelay.client.errors import ClientError
-from xjrelay.client.model import Receipt
+from xjrelay.client.model import Direct, Receipt
 from xjrelay.client.tx import Client
 from xjrelay.sandbox.book import Book, Life, Name
 from xjrelay.sandbox.suite import Sandbox
@@ -38,14 +38,20 @@ class Application:
         book: what it sends and is shown.
         name: the user's.
         folder: for its outbox files; without one it has none.
+        direct: how it has direct links; None for none.
 
     Attributes:
         client: while it is online.
+        directly: how many messages it wrote while a direct link led to their recipient.
         elsewhere: how many machines it has been on.
     """
 
-    def __init__(self, sandbox: Sandbox, book: Book, name: str, folder: Path | None) -> None:
+    def __init__(
+        self, sandbox: Sandbox, book: Book, name: str, folder: Path | None, direct: Direct | None = None
+    ) -> None:
         self.name = name
+        self.directly = 0
+        self._direct = direct
         self.client: Client | None = None
         self.elsewhere = 0
         self._sandbox = sandbox
@@ -78,7 +84,7 @@ class Application:
             return
         register, outbox = not self._registered, str(self._outbox) if self._outbox else None
         connecting = self._sandbox.connect(
-            self.name, machine=self.machine, register=register, outbox=outbox
+            self.name, machine=self.machine, register=register, outbox=outbox, direct=self._direct
         )
         self._connecting.append(connecting)
         connecting.addCallbacks(lambda client: self._online(life, client), lambda f: self._not_yet(life, f))
@@ -156,6 +162,7 @@ class Application:
         if client is None or life is None:
             return
         name = self._book.send(self.name, to)
+        self.directly += client.is_direct(to)
 
         def settle(status: str) -> None:
             if self._life is life:

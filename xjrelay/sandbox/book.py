@@ -31,6 +31,7 @@ class Verdict:
         disordered: acknowledged, and first shown behind a later acknowledged one of its pair.
         stuck: without an outcome, though everything has been well for long.
         errors: what the programs logged as errors.
+        directly: how many were written while a direct link led to their recipient.
     """
 
     outcomes: Counter[str]
@@ -39,6 +40,7 @@ class Verdict:
     disordered: list[Name] = field(default_factory=list)
     stuck: list[Name] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    directly: int = 0
 
     @property
     def kept(self) -> bool:
@@ -50,6 +52,8 @@ class Verdict:
         for name in ("lost", "doubled", "disordered", "stuck", "errors"):
             found = getattr(self, name)
             parts.append(f"{name} {len(found)}" + (f" {found[:3]}" if found else ""))
+        if self.directly:
+            parts.append(f"{self.directly} by direct links")
         return ", ".join(parts)
 
 

@@ -3,6 +3,7 @@
 
     python -m xjrelay.sandbox.checker --seeds 1000      a thousand runs
     python -m xjrelay.sandbox.checker --seed 17         one of them again, exactly
+    python -m xjrelay.sandbox.checker --direct          with direct links between users, made and broken
     python -m xjrelay.sandbox.checker --every           every fault before every event of a delivery
 
 Users write numbered messages to one another while programs are killed, stopped and restarted,
@@ -19,9 +20,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+from xjrelay.client.model import Direct
 from xjrelay.sandbox import every
 from xjrelay.sandbox.application import Application
 from xjrelay.sandbox.book import Book, Verdict
@@ -49,6 +52,7 @@ class Trouble:
         folder: for outbox files; without one no application has any.
         settings: the relays'.
         mailbox_max: messages a mailbox holds.
+        direct: the users are friends, and have direct links with one another.
 
     Attributes:
         random: decides what happens; apart from the suite's own.
@@ -62,6 +66,7 @@ class Trouble:
         folder: Path | None = None,
         settings: RelaySettings | None = None,
         mailbox_max: int = 1000,
+        direct: bool = False,
     ) -> None:
         self.random = random.Random(f"trouble {seed}")
         policy = Policy(
@@ -74,12 +79,21 @@ class Trouble:
         self.sandbox = Sandbox(seed, RELAYS, policy=policy, settings=settings, lease=LEASE)
         self.book = Book()
         self.down: set[str] = set()
-        self.applications = [Application(self.sandbox, self.book, name, folder) for name in USERS]
+        links = Direct() if direct else None
+        self.faults = self.FAULTS + (self.BETWEEN_FRIENDS if direct else ())
+        self.applications = [Application(self.sandbox, self.book, name, folder, links) for name in USERS]
         self.sandbox.start()
         self.sandbox.advance(1)
         for application in self.applications:
             application.begin()
             self.sandbox.until(lambda application=application: application.client is not None)  # type: ignore[misc]
+        if direct:
+            self._befriend()
+
+    def _befriend(self) -> None:
+        for one, other in permutations(self.applications, 2):
+            assert one.client is not None
+            self.sandbox.run(one.client.roster.add(other.name))
 
     # -- what may happen ---------------------------------------------------------------------
 
@@ -126,7 +140,19 @@ class Trouble:
         application.begin()
         self.later(self.random.uniform(1, 20), self.sandbox.heal)
 
+    def cut_friends(self) -> None:
+        """A direct link is reset."""
+        one, other = self.random.sample(self.applications, 2)
+        self.sandbox.cut(one.machine, other.machine)
+
+    def part_friends(self) -> None:
+        """Nothing passes between two users' machines for a while: their link is silent, or none comes."""
+        one, other = self.random.sample(self.applications, 2)
+        self.sandbox.partition(one.machine, other.machine)
+        self.later(self.random.uniform(1, 3 * LEASE), self.sandbox.heal)
+
     FAULTS = (kill, kill, stop, cut, cut, partition, dawdle, away, die, elsewhere)
+    BETWEEN_FRIENDS = (cut_friends, cut_friends, cut_friends, part_friends, part_friends)
 
     def _go_down(self, how: Callable[[str], None]) -> None:
         if self.down:
@@ -184,20 +210,27 @@ class Trouble:
             for _ in range(self.random.choice((1, 1, 3))):
                 one.write(other.name)
             if self.random.random() < 0.12:
-                self.random.choice(self.FAULTS)(self)
+                self.random.choice(self.faults)(self)
 
 
-def check(seed: int, seconds: float = SECONDS) -> Verdict:
-    """One run."""
+def check(seed: int, seconds: float = SECONDS, direct: bool = False) -> Verdict:
+    """One run.
+
+    Args:
+        seed: of everything.
+        seconds: how long faults go on.
+        direct: with direct links between users.
+    """
     choose = random.Random(f"settings {seed}")
     settings = RelaySettings(resume=choose.choice((3.0, 20.0)), max_queue=choose.choice((6, 1000)))
     with tempfile.TemporaryDirectory(prefix="xjrelay-checker-") as folder, errors() as logged:
         files = Path(folder) if choose.random() < 0.5 else None
-        trouble = Trouble(seed, files, settings, 1000 if files else choose.choice((10, 1000)))
+        trouble = Trouble(seed, files, settings, 1000 if files else choose.choice((10, 1000)), direct)
         trouble.make_trouble(seconds)
         trouble.mend()
         verdict = trouble.book.verdict()
         verdict.errors = list(logged)
+        verdict.directly = sum(one.directly for one in trouble.applications)
         bury(trouble.sandbox, trouble.applications)
     return verdict
 
@@ -213,6 +246,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--seed", type=int, help="this run only")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long faults go on in one run")
+    parser.add_argument("--direct", action="store_true", help="with direct links between users")
     parser.add_argument("--every", action="store_true", help="every fault before every event of a delivery")
     parser.add_argument("--stride", type=int, default=1, help="with --every: every so manieth case only")
     options = parser.parse_args(arguments)
@@ -220,18 +254,20 @@ def main(arguments: list[str]) -> int:
         return _try_every(options.stride)
     first, seed = options.first, options.seed
     seeds = range(first, first + options.seeds) if seed is None else [seed]
-    return _try_seeds(seeds, options.seconds, seed is not None)
+    return _try_seeds(seeds, options.seconds, seed is not None, options.direct)
 
 
-def _try_seeds(seeds: Sequence[int], seconds: float, talk: bool) -> int:
-    began, bad, messages = time.monotonic(), 0, 0
+def _try_seeds(seeds: Sequence[int], seconds: float, talk: bool, direct: bool) -> int:
+    began, bad, messages, directly = time.monotonic(), 0, 0, 0
     for seed in seeds:
-        verdict = check(seed, seconds)
+        verdict = check(seed, seconds, direct)
         messages += sum(verdict.outcomes.values())
+        directly += verdict.directly
         bad += not verdict.kept
         if talk or not verdict.kept:
             print(f"seed {seed}: {verdict}", flush=True)
-    print(f"{len(seeds)} seeds, {messages} messages, {bad} bad, {time.monotonic() - began:.0f} s")
+    links = f", {directly} by direct links" if direct else ""
+    print(f"{len(seeds)} seeds, {messages} messages{links}, {bad} bad, {time.monotonic() - began:.0f} s")
     return 1 if bad else 0
 
 

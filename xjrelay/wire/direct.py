@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from xjrelay.wire.errors import Code, RemoteError
+from xjrelay.wire.errors import Code, Condition, RemoteError, StanzaError
 from xjrelay.wire.stanzas import Iq
 
 NAMESPACE: Final = "jingle"
@@ -133,6 +133,12 @@ def iq(
         from_: who says it; the relay fills it in.
     """
     return Iq(namespace=NAMESPACE, from_=from_, to=to, type=type, query=msgspec.to_builtins(query), id=id)
+
+
+def refusal(asked: Iq, condition: Condition) -> Iq:
+    """The error that answers an iq."""
+    error = StanzaError(condition).payload()
+    return Iq(namespace=NAMESPACE, to=asked.from_, type="error", error=error, id=asked.id)
 
 
 def marker(from_: str, to: str, message_id: str, sid: str) -> dict[str, Any]:
