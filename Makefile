@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How long `make fuzz` runs, in all; `make test` takes the default.
 SECONDS ?= 66
 
-.PHONY: venv run test lint types trial pytest fuzz dist prove prove-sandbox news news-draft clean
+.PHONY: venv run test lint types trial pytest fuzz dist prove prove-sandbox bench bench-peers bench-check news news-draft clean
 
 venv: .venv/.installed
 
@@ -76,6 +76,19 @@ news-draft: .venv/.installed-docs
 news: .venv/.installed-docs
 	$(BIN)/towncrier build --yes --version "$$($(BIN)/python -c 'import xjrelay; print(xjrelay.__version__)')"
 
+# What a message costs: of ours alone, a few minutes; beside every peer that is installed, ten, which writes the
+# page, the figures and the pictures of docs/performance; and whether the hot path has become dearer than
+# benchmarks/baseline.json says, half a minute. All need a C compiler and OpenSSL's headers.
+bench: venv
+	$(BIN)/python -m benchmarks.run --curves
+
+bench-peers: .venv/.installed-bench
+	$(BIN)/python -m benchmarks.run --peers --curves --report docs/performance
+	$(BIN)/python -m benchmarks.plots docs/performance
+
+bench-check: venv
+	$(BIN)/python -m benchmarks.check
+
 clean:
 	rm -rf build .venv *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -99,6 +112,10 @@ clean:
 
 .venv/.installed-docs: .venv/.installed
 	$(PIP) install --editable '.[docs]'
+	@touch $@
+
+.venv/.installed-bench: .venv/.installed
+	$(PIP) install --editable '.[bench]'
 	@touch $@
 
 .venv/.installed-test: .venv/.installed

@@ -11,8 +11,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from benchmarks import scenes
+from benchmarks import curves, result, scenes, tables
+from benchmarks.curves import Idle, Lengths, Point
+from benchmarks.goals import goals
 from benchmarks.measure import Row, build, measure
 from benchmarks.scenes import SCENES, SHAPES, Options
 
@@ -21,12 +24,19 @@ __all__ = ["SHAPES", "build", "measure"]
 
 def tell(row: Row) -> None:
     """A row as a line."""
+    size = f"{row.size // 1024}K" if row.size >= 1024 else str(row.size)
     print(
-        f"{row.scene:14} {row.server:36} P{row.pairs:<4}W{row.window:<3}{row.size:6} B {row.cpu:8.2f} us"
-        f"  {row.rate / 1e3:8.1f} k/s  p50 {row.p50:6.0f}  p99 {row.p99:6.0f}  p99.9 {row.p999:6.0f}"
-        f"  lost {row.lost}  {row.memory / 1e6:6.1f} MB",
+        f"{row.scene:20} {row.server:35} P{row.pairs:<3} W{row.window:<2} {size:>3} {row.cpu:8.2f} us"
+        f" {row.rate / 1e3:8.1f} k/s  p50 {row.p50:6.0f}  p99 {row.p99:6.0f}  p99.9 {row.p999:6.0f}"
+        f"  lost {row.lost}  {row.memory / 1e6:5.1f} MB",
         flush=True,
     )
+
+
+def tell_idle(one: Idle) -> None:
+    """Sessions at rest as a line."""
+    each = f"{one.each / 1024:.2f} KiB each"
+    print(f"{one.server:35} {one.sessions} idle sessions: {each}, {one.share:.2%} of a core", flush=True)
 
 
 def play(chosen: Sequence[str], options: Options) -> list[Row]:
@@ -44,17 +54,42 @@ def play(chosen: Sequence[str], options: Options) -> list[Row]:
     return scenes.best(rows)
 
 
-def main() -> None:
-    """Run, and print a line a measurement."""
+def grow(found: result.Result, lengths: Lengths, options: Options) -> None:
+    """The curves and the sessions at rest."""
+    for source in (
+        curves.users(lengths),
+        curves.mesh(lengths),
+        curves.rosters(lengths),
+        curves.idle_peers(lengths, options.wants) if options.peers else (),
+    ):
+        for one in source:
+            found.take([one])
+            if isinstance(one, Point):
+                print(f"{one.x:6} {one.curve:40} {one.cpu:8.2f} us", flush=True)
+            else:
+                tell_idle(one)
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", action="store_true", help="also the floor and the installed peers")
     parser.add_argument("--only", action="append", help="servers whose name begins so; repeatable")
     parser.add_argument("--scene", action="append", choices=SCENES, help="repeatable; all of them")
     parser.add_argument("--shape", action="append", help="PAIRSxWINDOW; repeatable")
     parser.add_argument("--size", action="append", type=int, help="bytes of the bodies; repeatable")
-    parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=2)
-    said = parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=2, help="of which the best counts")
+    parser.add_argument("--curves", action="store_true", help="also what grows, and the sessions at rest")
+    parser.add_argument("--idle", type=int, metavar="SESSIONS", help="instead: sessions that say nothing")
+    parser.add_argument("--rest", type=float, default=30.0, help="seconds for which those are watched")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="where to write results.md and .json")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Run, and print a line a measurement; then, where others were measured too, the goals."""
+    said = parse()
     shapes = tuple(
         (int(pairs), int(window)) for pairs, _, window in (one.partition("x") for one in said.shape or [])
     )
@@ -67,9 +102,23 @@ def main() -> None:
         peers=said.peers,
     )
     build()
+    if said.idle:
+        for one in curves.users(Lengths(sessions=said.idle, rest=said.rest), curves=False):
+            assert isinstance(one, Idle)
+            tell_idle(one)
+        return
     for name in scenes.missing() if said.peers else ():
         print(f"{name}: not installed, not measured", file=sys.stderr)
-    play(said.scene or SCENES, options)
+    found = result.new()
+    found.rows = play(said.scene or SCENES, options)
+    if said.curves:
+        grow(found, Lengths(said.seconds, said.rounds, rest=said.rest), options)
+    if said.peers:
+        print("\n".join(goal.line for goal in goals(found)))
+    if said.report:
+        said.report.mkdir(parents=True, exist_ok=True)
+        result.store(found, said.report / "results.json")
+        (said.report / "results.md").write_text(tables.page(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

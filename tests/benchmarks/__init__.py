@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Of the benchmarks: what compares and what is said, in memory."""
