@@ -168,7 +168,7 @@ class PeerLink(Link):
             return succeed(False)
         watcher: Deferred[bool] = Deferred()
         self._watchers.append(watcher)
-        call = self.context.clock.callLater(PATIENCE, self._give_up, watcher)
+        call = self.context.clock.callLater(PATIENCE, self._no_answer, watcher)
         watcher.addBoth(_cancelling(call))
         self.ping()
         return watcher
@@ -296,7 +296,7 @@ class PeerLink(Link):
     def _is_for_us(self, packet: Message) -> bool:
         return packet.target_id in (None, "", self._house.own_id)
 
-    def _give_up(self, watcher: Deferred[bool]) -> None:
+    def _no_answer(self, watcher: Deferred[bool]) -> None:
         self._watchers.remove(watcher)
         watcher.callback(False)
 
