@@ -35,7 +35,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.house import PASSWORD, SALT, House, accounts
-from xjrelay.client.channel import ANSWER_TIMEOUT, DIAL_TIMEOUT
+from xjrelay.client.channel import ANSWER_TIMEOUT, DIAL_TIMEOUT, PING_INTERVAL
+from xjrelay.client.manager_side import LOGIN_TIMEOUT
 from xjrelay.client.network import Backoff
 from xjrelay.security.scram import DEFAULT_ROUNDS
 
@@ -72,11 +73,20 @@ class Wire:
         port: where to.
         hello: what is said first.
         heard: called with each line.
-        within: seconds in which :meth:`settled` has to come once it is connected.
+        within: seconds until it is given up, once it is connected, unless it is settled.
+
+    Attributes:
+        is_settled: whether the answer to its hello has come.
     """
 
     def __init__(
-        self, user: User, crowd: Crowd, port: int, hello: bytes, heard: Callable[[bytes], None]
+        self,
+        user: User,
+        crowd: Crowd,
+        port: int,
+        hello: bytes,
+        heard: Callable[[bytes], None],
+        within: float = ANSWER_TIMEOUT,
     ) -> None:
         self.user = user
         self._crowd = crowd
@@ -85,6 +95,8 @@ class Wire:
         self._part = b""
         self.is_settled = False
         self._connected = False
+        self._heard_at = 0.0
+        self._give_up_at = within
         self.socket = socket.socket()
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,7 +112,9 @@ class Wire:
                 return
             self._connected = True
             self._crowd.change(self, select.EPOLLIN)
-            self._crowd.later(ANSWER_TIMEOUT, self._unanswered)
+            self._heard_at = time.monotonic()
+            self._give_up_at += self._heard_at
+            self._crowd.later(ANSWER_TIMEOUT, self._look)
             self.say(self._hello)
             return
         try:
@@ -110,6 +124,7 @@ class Wire:
         if not data:
             self.user.lost(self, "closed")
             return
+        self._heard_at = time.monotonic()
         *lines, self._part = (self._part + data).split(b"\n")
         for line in lines:
             if line == b'{"type":"ping"}':
@@ -136,9 +151,17 @@ class Wire:
         if self.is_open and not self._connected:
             self.user.lost(self, "no connection in time")
 
-    def _unanswered(self) -> None:
-        if self.is_open and not self.is_settled:
+    def _look(self) -> None:
+        """The library gives up what is not answered in time, and what is silent for two looks."""
+        if not self.is_open or self.is_settled:
+            return
+        now = time.monotonic()
+        if now >= self._give_up_at:
             self.user.lost(self, "no answer in time")
+        elif now - self._heard_at > 2 * PING_INTERVAL:
+            self.user.lost(self, "silent")
+        else:
+            self._crowd.later(1.0, self._look)
 
 
 class User:
@@ -210,7 +233,7 @@ class User:
         self._first = f"n={self.name},r={self._crowd.random.randbytes(16).hex()}"
         auth = {"type": "auth", "mechanism": "SCRAM-SHA-256", "data": f"n,,{self._first}", "replace": True}
         hello = _HELLO + json.dumps(auth).encode() + b"\n"
-        self._manager = Wire(self, self._crowd, managers[0], hello, self._told)
+        self._manager = Wire(self, self._crowd, managers[0], hello, self._told, LOGIN_TIMEOUT)
 
     # -- the manager -------------------------------------------------------------------------
 

@@ -136,7 +136,8 @@ class StormTests(LimitCase):
         storm = [self.rig.client(HERE) for _ in range(200)]
         for number, wire in enumerate(storm):
             wire.say({"type": "auth", "username": "esa", "password": "wrong", "resource": str(number)})
-        self.assertEqual(len(slow.waiting), 200)
+        self.assertEqual(len(slow.waiting), self.rig.manager.policy.logins_at_once)
+        self.assertEqual(self.rig.manager.slow_turns.waiting, 200 - len(slow.waiting))
         self.assertEqual(esa.ask({"type": "ping"}), {"type": "pong"})
         self.assertEqual(self.rig.scram(self.rig.client(THERE), "fajar")[-1]["code"], 200)
         while slow.waiting:

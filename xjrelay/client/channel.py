@@ -142,16 +142,20 @@ class Channel(Generic[CoreType]):
         self._waiting = [one for one in self._waiting if not one.settled]
         self._waiting.append(promise)
 
-    async def answer(self, promise: Promise[T]) -> T:
+    async def answer(self, promise: Promise[T], within: float = ANSWER_TIMEOUT) -> T:
         """Wait for what the other end says to a hello.
+
+        Args:
+            promise: of the answer.
+            within: seconds.
 
         Raises:
             Disconnected: the link went first, or nothing came in time.
         """
         self.expect(promise)
-        late = Disconnected(f"the {self._program} said nothing for {ANSWER_TIMEOUT:.0f} s")
+        late = Disconnected(f"the {self._program} gave no answer in {within:.0f} s")
         try:
-            return await promise.wait_within(ANSWER_TIMEOUT, late)
+            return await promise.wait_within(within, late)
         except ClientError as error:
             self.close(str(error))
             raise

@@ -35,6 +35,9 @@ from xjrelay.wire.stanzas import GetRelay, Iq, Presence, Stanza
 
 Answer = Answered | Iq | None
 
+LOGIN_TIMEOUT = 120.0
+"""Seconds for a login: after a restart a manager works on some at a time, and shows the others that it lives."""
+
 FRESH = 30.0
 """Seconds in which a login's relay and token are worth using: the manager keeps the place as long."""
 
@@ -160,7 +163,7 @@ class ManagerSide:
         self._channel = channel
         try:
             await channel.open(place, lambda local: self._core(local, channel.certificate))
-            logged_in = await channel.answer(self._outcome)
+            logged_in = await channel.answer(self._outcome, LOGIN_TIMEOUT)
         finally:
             self._outcome = None
         self.place = place

@@ -47,7 +47,7 @@ class Limits:
     """Connections one listener holds at a time."""
     max_links_address: int = 256
     """Of these, from one address."""
-    max_handshakes: int = 5000
+    max_handshakes: int = 15000
     """Of these, whose hello or login isn't through; above it the oldest makes way."""
     limit_loopback: bool = False
     """Whether the limits by address hold for this machine's own connections too."""

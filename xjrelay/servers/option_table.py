@@ -123,6 +123,7 @@ TABLE: tuple[Option, ...] = (
     Option("key-rounds", "manager node", count(MIN_ROUNDS, 10_000_000), DEFAULT_ROUNDS, "PBKDF2 rounds of a new password; 15,000 cost about 5 ms of a core a login"),
     Option("hide-accounts", "manager node", FLAG, False, "an unknown user and a wrong password look the same", reloads=APPLIED),
     Option("login-timeout", "manager node", SECONDS, 60.0, "time a user has from its hello to its login", reloads=APPLIED),
+    Option("logins-at-once", "manager node", count(1, 10**5), 64, "logins worked on at a time; the others wait their turn, and none is refused", reloads=APPLIED),
     Option("login-failures", "manager node", count(0, 10**6), 5, "wrong passwords in a row that cost an account nothing; after more its next login waits, twice as long each time"),
     Option("login-backoff", "manager node", SECONDS, 300.0, "the longest such wait"),
     Option("address-failures", "manager node", count(1, 10**6), 60, "wrong passwords an hour from one address"),

@@ -61,6 +61,16 @@ class Login:
         self._proof: _Proof | None = None
         self._key = ""  # whose password the conversation under way is about
 
+    @staticmethod
+    def is_quick(auth: Auth) -> bool:
+        """Whether a step needs no key derived: those that do wait for one another, and for nobody else."""
+        return auth.mechanism is not None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a proof is under way."""
+        return self._proof is not None
+
     async def step(self, auth: Auth) -> User | None:
         """One auth stanza.
 

@@ -18,6 +18,7 @@ from xjrelay.servers.manager import account, presence, roster
 from xjrelay.servers.manager.login import Login, grant
 from xjrelay.servers.manager.relays import Seat
 from xjrelay.servers.manager.state import Manager
+from xjrelay.servers.manager.turns import Turns
 from xjrelay.servers.manager.users import User
 from xjrelay.storage.interfaces import StoreError
 from xjrelay.wire import address, stanzas
@@ -39,6 +40,9 @@ from xjrelay.wire.stanzas import (
 )
 
 _log = Logger()
+
+TURN_TIMEOUT = 600.0
+"""Seconds that a login may wait for its turn."""
 
 Work = Coroutine[Any, Any, None]
 
@@ -67,6 +71,9 @@ class ManagerProtocol(AdmittingLink):
 
     def closed(self, reason: CloseReason) -> None:
         """Whoever it was is gone."""
+        if self._login is not None:
+            self._manager.turns.forget(self)
+            self._manager.slow_turns.forget(self)
         if self._user is not None:
             presence.gone(self._manager, self._user)
         seat, manager = self._seat, self._manager
@@ -104,12 +111,29 @@ class ManagerProtocol(AdmittingLink):
         return self._take_seat()
 
     async def _log_in(self, login: Login, auth: Auth) -> None:
-        user = await login.step(auth)
+        turns = self._manager.turns if login.is_quick(auth) else self._manager.slow_turns
+        if not await self._turn(turns, login.has_begun):
+            return
+        try:
+            user = await login.step(auth)
+        finally:
+            turns.leave()
         if user is not None:
             self._user = user
             self.phase = Phase.MANAGER_USER
             self.established()
             _log.info("{link} is user {username}", link=self.name, username=user.username)
+
+    async def _turn(self, turns: Turns, begun: bool) -> bool:
+        """Wait for it, unless the link goes; a user's time for its login is not spent by others' logins."""
+        turn = turns.take(self, begun=begun)
+        if turn is None:
+            return True
+        self.expect_within(TURN_TIMEOUT, CloseReason.HELLO_TIMEOUT)
+        if not await turn:
+            return False
+        self.expect_within(self._manager.policy.login_timeout, CloseReason.HELLO_TIMEOUT)
+        return True
 
     async def _take_seat(self) -> None:
         assert self._hello is not None

@@ -175,6 +175,8 @@ class ManagerService(MultiService):
         await unlistened
         await self._trackers.stop()
         await self.factory.close_all()
+        self._manager.turns.stop()
+        self._manager.slow_turns.stop()
         self._manager.standing.stop()
         self._manager.sessions.stop()
         self._manager.post.stop()

@@ -28,6 +28,7 @@ from xjrelay.servers.manager.post import Post
 from xjrelay.servers.manager.relays import Relays
 from xjrelay.servers.manager.sessions import Sessions
 from xjrelay.servers.manager.standing import Standing
+from xjrelay.servers.manager.turns import Turns
 from xjrelay.servers.manager.users import Users
 from xjrelay.storage.interfaces import ManagerStores
 
@@ -56,6 +57,8 @@ class Policy:
     """How long a user counts at a relay without having arrived."""
     login_timeout: float = 60.0
     """From a user's hello to its login."""
+    logins_at_once: int = 64
+    """Logins that are worked on at a time; the others wait their turn."""
     login_failures: int = 5
     """Wrong passwords in a row that cost an account nothing."""
     login_backoff: float = 300.0
@@ -107,6 +110,10 @@ class Manager:
     relays: Relays = field(init=False)
     sessions: Sessions = field(init=False)
     post: Post = field(init=False)
+    turns: Turns = field(init=False)
+    """Of logins by SCRAM."""
+    slow_turns: Turns = field(init=False)
+    """Of those that cost us a derivation: by the password itself, and new accounts."""
     stopping: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +132,8 @@ class Manager:
             self.policy.address_failures,
             self.policy.address_registrations,
         )
+        self.turns = Turns(lambda: self.policy.logins_at_once, clock)
+        self.slow_turns = Turns(lambda: self.policy.logins_at_once, clock)
         self.standing = Standing(self.stores.accounts, self.context.clock, self.spawn)
         if self.decoy is None:
             self.decoy = Decoy(self.random_bytes(32), self.policy.key_rounds)
