@@ -113,7 +113,9 @@ write_secret() {
     if [ -n "$secret" ]; then
         put 0600 "$etc/cluster.secret" <"$secret"
     else
-        od -An -N32 -tx1 /dev/urandom | tr -d ' \n' | sed 's/$/\n/' | put 0600 "$etc/cluster.secret"
+        made=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+        [ ${#made} = 64 ] || die "/dev/urandom gives nothing to make a secret of"
+        echo "$made" | put 0600 "$etc/cluster.secret"
     fi
 }
 
