@@ -94,8 +94,8 @@ class Link(Protocol):
     __slots__ = (
         *("_agreed", "_answers_pings", "_bad_frames", "_busy", "_cut_call", "_deadline", "_framer", "_full"),
         *("_max_frame", "_meter", "_out", "_plain", "_queued", "_quiet", "_slowed", "_spoke", "_unfinished"),
-        *("_held_since", "_opened_at", "_waiting", "close_reason", "context", "factory", "interval", "must_answer", "name"),
-        *("on_established", "on_gone", "phase", "transport"),
+        *("_held_since", "_opened_at", "_waiting", "close_reason", "context", "factory", "interval"),
+        *("must_answer", "name", "on_established", "on_gone", "phase", "transport"),
     )
     label: ClassVar[str] = "link"
     may_be_mute: ClassVar[bool] = False

@@ -6,7 +6,8 @@ costs a message, in calls from Python into C one by one, in buffers of its own, 
 "no more for now". Here a read is one decryption a record and one ``dataReceived`` in all, a write is
 one encryption and one ``send``; the cryptography is OpenSSL's either way. Memory buffers rather than a
 socket owned by TLS, because so everything below stays the transport's business (limits, pauses,
-closing, a pipe in memory), and what is tested in memory is what runs.
+closing, a pipe in memory), and what is tested in memory is what runs. An answer of TLS's own (to a change
+of keys) goes out with the next write, which is the first that needs it.
 
 Nothing encrypted waits here: a write is with the transport when it returns, so the producer that the
 transport pauses is the right one. TLS 1.3 has no renegotiation, and 1.2 has it off, so a write never
@@ -212,8 +213,6 @@ class SecureStream(ProtocolWrapper):
             self._say_goodbye()
             self._deaf = True
             self._below.loseConnection()
-        elif self._outgoing.pending:  # an answer of TLS's own, to a new key
-            self._send()
 
     def _say_goodbye(self) -> None:
         if self._silent:
