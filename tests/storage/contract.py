@@ -425,6 +425,23 @@ class RosterContract(TestCase):
         await store.change("esa", "fajar", roster.remove, most=1)
         await store.change("esa", "hadi", add, most=1)
 
+    async def test_room_is_found_again_when_contacts_go(self) -> None:
+        names = [f"u{number}" for number in range(6)]
+        await self.make("esa", *names)
+        add = lambda pair: roster.add(pair, None)  # noqa: E731
+        change = self.stores.roster.change
+        for name in names[:3]:
+            await change("esa", name, add, most=3)
+        await self.stores.accounts.remove("u0")
+        await change("esa", "u1", roster.remove, most=3)
+        for name in names[3:5]:
+            await change("esa", name, add, most=3)
+        with self.assertRaises(RosterFull):
+            await change("esa", "u5", add, most=3)
+        await change("esa", "u5", add, most=4)
+        with self.assertRaises(RosterFull):
+            await change("esa", "u1", add, most=3)
+
     async def test_listeners_are_those_with_from_and_both(self) -> None:
         await self.make("esa", "hears", "mutual", "heard")
         for asker, target in (("hears", "esa"), ("mutual", "esa"), ("esa", "mutual"), ("esa", "heard")):

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from xjrelay.storage.interfaces import StoreBusy, StoreFailed
-from xjrelay.storage.pool import Cursor, GroupCommit, Operation, Outcome, transact
+from xjrelay.storage.pool import Cursor, GroupCommit, Operation, Outcome, look, transact
 
 
 def inserting(value: str) -> Operation:
@@ -101,6 +101,17 @@ class Queue(SynchronousTestCase):
         self.end("b")
         self.assertEqual(self.successResultOf(first), "b")
 
+    def test_what_runs_and_what_waits_is_pending(self) -> None:
+        told = [self.queue.run(inserting(value)) for value in "abcd"]
+        self.assertEqual(self.queue.pending, 4)
+        self.clock.advance(0)
+        self.assertEqual(self.queue.pending, 4)
+        self.end("a", "b", "c")
+        self.assertEqual(self.queue.pending, 1)
+        self.end("d")
+        self.assertEqual(self.queue.pending, 0)
+        self.assertEqual([self.successResultOf(one) for one in told], ["a", "b", "c", "d"])
+
     def test_closing_waits_and_then_refuses(self) -> None:
         told = self.queue.run(inserting("a"))
         closed = [self.queue.close(), self.queue.close()]
@@ -136,6 +147,19 @@ class Transaction(SynchronousTestCase):
         self.assertIsInstance(outcomes[1].value, StoreFailed)
         self.assertIsInstance(outcomes[2].value, KeyError)
         self.assertEqual(self.kept(), ["a", "b"])
+
+    def test_a_bad_query_fails_alone(self) -> None:
+        def ask(sql: str) -> Operation:
+            return lambda cursor: cursor.execute(sql).fetchall()
+
+        def raising(cursor: Cursor) -> None:
+            raise KeyError("nobody")
+
+        queries = [ask("SELECT 1"), ask("nonsense"), raising, ask("SELECT 2")]
+        outcomes = look(self.connection.cursor(), queries)
+        self.assertEqual(outcomes[0::3], [[(1,)], [(2,)]])
+        self.assertIsInstance(outcomes[1].value, StoreFailed)
+        self.assertIsInstance(outcomes[2].value, KeyError)
 
     def test_when_the_whole_transaction_is_lost_all_fail(self) -> None:
         self.connection.execute("PRAGMA max_page_count = 3")

@@ -4,8 +4,9 @@
 Writes go through one connection, many in one transaction (group commit): a sync of the disk costs
 milliseconds however much it carries, so what arrives while a transaction runs shares the next
 one, each under a savepoint of its own, and its Deferred fires after the commit. Reads have
-connections apart; in WAL mode they see the last commit and wait for no writer. The dialect's
-peculiarities stay here. This module must not import a server or a reactor.
+connections apart; in WAL mode they see the last commit and wait for no writer. They too go many at a
+time, because the way to a thread and back costs more than a small query. The dialect's peculiarities
+stay here. This module must not import a server or a reactor.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ MAX_QUEUE = 10_000
 MAX_BATCH = 500
 """Operations in one transaction: the bound of how long one holds the file."""
 
+MAX_READ_BATCH = 50
+"""Queries in one way to a reader's thread: the bound of how long one waits for others."""
+
 WRITER_CACHE_KB = 32 * 1024
 """Pages the writer keeps: a batch for many mailboxes touches a page of each, and reads none of them again."""
 
@@ -45,7 +49,7 @@ Outcome = Any  # what the operation returned, or the Failure it ended in
 
 
 class GroupCommit:
-    """The queue before the one writer.
+    """The queue before one connection: the writer's, or a reader's.
 
     Args:
         timer: the reactor, or a clock in tests.
@@ -71,6 +75,7 @@ class GroupCommit:
         self._max_batch = max_batch
         self._waiting: deque[tuple[Operation, Deferred[Any]]] = deque()
         self._running = False
+        self._under_way = 0
         self._closing = False
         self._idle_waiters: list[Deferred[None]] = []
         self.load = StoreLoad(most=max_queue)
@@ -78,6 +83,11 @@ class GroupCommit:
     def __len__(self) -> int:
         """How many operations wait."""
         return len(self._waiting)
+
+    @property
+    def pending(self) -> int:
+        """How many wait or run."""
+        return len(self._waiting) + self._under_way
 
     def run(self, operation: Callable[[Cursor], T]) -> Deferred[T]:
         """Run an operation in the next transaction.
@@ -111,7 +121,7 @@ class GroupCommit:
         self._follow(*self._start())
 
     def _start(self) -> tuple[Deferred[list[Outcome]], list[Deferred[Any]]]:
-        count = min(len(self._waiting), self._max_batch)
+        count = self._under_way = min(len(self._waiting), self._max_batch)
         batch = [self._waiting.popleft() for _ in range(count)]
         began = self._timer.seconds()
         running = self._transact([operation for operation, _ in batch])
@@ -145,6 +155,7 @@ class GroupCommit:
 
     def _idle(self) -> None:
         self._running = False
+        self._under_way = 0
         waiters, self._idle_waiters = self._idle_waiters, []
         for waiter in waiters:
             waiter.callback(None)
@@ -164,6 +175,7 @@ class Database:
         self._writer = _pool(reactor, path, 1, _open_writer)
         self._readers = _pool(reactor, path, readers, _open_reader)
         self._commits = GroupCommit(reactor, self._transact, max_queue)
+        self._lanes = [GroupCommit(reactor, self._look, max_queue, MAX_READ_BATCH) for _ in range(readers)]
         self._max_queue = max_queue
         self._reading = 0
         self._closing = False
@@ -184,9 +196,8 @@ class Database:
         if self._reading >= self._max_queue:
             return fail(StoreBusy(f"{self._max_queue} queries are waiting already"))
         self._reading += 1
-        reading = cast("Deferred[T]", self._readers.runInteraction(query))
-        reading.addErrback(_storage_failure)
-        return reading.addBoth(self._has_read)
+        lane = min(self._lanes, key=lambda lane: lane.pending)
+        return lane.run(query).addBoth(self._has_read)
 
     def load(self) -> StoreLoad:
         """How it is doing now."""
@@ -216,6 +227,26 @@ class Database:
     def _transact(self, operations: Sequence[Operation]) -> Deferred[list[Outcome]]:
         running = cast("Deferred[list[Outcome]]", self._writer.runInteraction(transact, operations))
         return running.addErrback(_storage_failure)
+
+    def _look(self, queries: Sequence[Operation]) -> Deferred[list[Outcome]]:
+        looking = cast("Deferred[list[Outcome]]", self._readers.runInteraction(look, queries))
+        return looking.addErrback(_storage_failure)
+
+
+def look(cursor: Cursor, queries: Sequence[Operation]) -> list[Outcome]:
+    """Run queries one after the other, each on what is committed by then.
+
+    Returns:
+        What each returned, or the Failure it ended in.
+    """
+    return [_outcome(cursor, query) for query in queries]
+
+
+def _outcome(cursor: Cursor, query: Operation) -> Outcome:
+    try:
+        return query(cursor)
+    except Exception:
+        return _storage_failure(Failure())
 
 
 def transact(cursor: Cursor, operations: Sequence[Operation]) -> list[Outcome]:

@@ -20,12 +20,16 @@ from xjrelay.storage.mailbox import SqliteMailbox
 from xjrelay.storage.pool import Cursor, Database
 from xjrelay.storage.relays import SqliteRelays
 
+MAX_COUNTED = 10_000
+"""Rosters whose size is remembered."""
+
 
 class SqliteRoster:
     """A :class:`~xjrelay.storage.interfaces.RosterStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._sizes = Sizes()
 
     def contacts(self, owner: str) -> Deferred[list[Contact]]:
         """A whole roster."""
@@ -73,7 +77,7 @@ class SqliteRoster:
             _write(cursor, asker, target, before.asker, decision.pair.asker)
             _write(cursor, target, asker, before.target, decision.pair.target)
             if most is not None and gains_a_contact(before, decision):
-                _refuse_more(cursor, asker, most)
+                self._sizes.gain(cursor, asker, most)
             return decision
 
         return self._database.write(change)
@@ -92,12 +96,35 @@ def open_manager_stores(reactor: Any, path: Path) -> ManagerStores:
     )
 
 
-def _refuse_more(cursor: Cursor, owner: str, most: int) -> None:
+class Sizes:
+    """How many contacts rosters have at the most, so that adding one needn't count the others.
+
+    Only :meth:`gain` adds contacts. Whatever takes some away, or is undone, leaves a number too high, never
+    too low; and at the limit it is counted anew. Used in the writer's thread.
+    """
+
+    def __init__(self) -> None:
+        self._at_most: dict[str, int] = {}
+
+    def gain(self, cursor: Cursor, owner: str, most: int) -> None:
+        """A roster has one more, written already.
+
+        Raises:
+            RosterFull: it was one too many; what was written goes with the failure.
+        """
+        size = self._at_most.get(owner, most) + 1
+        if size > most and (size := _size(cursor, owner)) > most:
+            raise RosterFull(f"there are {most} contacts already")
+        if len(self._at_most) >= MAX_COUNTED:
+            self._at_most.clear()
+        self._at_most[owner] = size
+
+
+def _size(cursor: Cursor, owner: str) -> int:
     cursor.execute(
         "SELECT count(*) FROM roster WHERE owner = ? AND subscription IN ('to', 'both')", (owner,)
     )
-    if int(cursor.fetchone()[0]) > most:  # what was written goes with the failure
-        raise RosterFull(f"there are {most} contacts already")
+    return int(cursor.fetchone()[0])
 
 
 def _require(cursor: Cursor, key: str) -> None:

@@ -69,12 +69,13 @@ async def _set(manager: Manager, user: User, iq: Iq, item: dict[str, Any]) -> No
     except RosterFull:
         manager.context.counters.limited["max-roster"] += 1
         raise StanzaError(Condition.RESOURCE_CONSTRAINT) from None
-    _tell_asker(manager, user, contact, decision)
-    _tell_target(manager, user, contact, decision)
     repeated = {**item, "jid": contact.profile.username}
     if not removes:
         repeated |= roster_item(contact.profile.username, decision.pair.asker)
-    user.send(result(user, iq, {"item": repeated}))
+    with manager.gathering():
+        _tell_asker(manager, user, contact, decision)
+        _tell_target(manager, user, contact, decision)
+        user.send(result(user, iq, {"item": repeated}))
 
 
 def _tell_asker(manager: Manager, user: User, contact: Account, decision: Decision) -> None:
