@@ -175,8 +175,8 @@ class EndpointTextTests(SynchronousTestCase):
 
     def test_so_is_how_many_may_wait_to_be_accepted(self) -> None:
         cases = {
-            "tcp:1:interface=127.0.0.1": "tcp:1:interface=127.0.0.1:backlog=1024",
-            "ssl:1:privateKey=a": "ssl:1:privateKey=a:backlog=1024",
+            "tcp:1:interface=127.0.0.1": "tcp:1:interface=127.0.0.1:backlog=4096",
+            "ssl:1:privateKey=a": "ssl:1:privateKey=a:backlog=4096",
             "tcp:1:backlog=5": "tcp:1:backlog=5",
             "tcp:1:127.0.0.1:5": "tcp:1:127.0.0.1:5",
             "unix:/a": "unix:/a",

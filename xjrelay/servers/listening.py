@@ -35,7 +35,7 @@ LOOPBACK = {"tcp": "127.0.0.1", "tcp4": "127.0.0.1", "tcp6": "::1", "ssl": "127.
 SECURE = frozenset({"ssl", "unix"})
 """Schemes that may face others: encrypted, or no network at all."""
 WILDCARDS = frozenset({"0.0.0.0", "::", ""})
-BACKLOG = 1024
+BACKLOG = 4096
 """Connections the system holds until we accept them, where the endpoint doesn't say ``backlog=``. Twisted's
 50 overflows when some hundred come at once, and those left over think that they are connected."""
 
