@@ -250,7 +250,6 @@ class UserSession:
     ) -> None:
         self._exchange = exchange
         self.full = f"{username}/{resource}" if resource else username
-        self._pairs = Pairs()
         self._report_call: IDelayedCall | None = None
         self.username = username
         self.owed = owed
@@ -261,7 +260,8 @@ class UserSession:
         self.absent = False
         self.waits = True
         self.over = False
-        if owed is not None:
+        if owed is not None:  # without acknowledgement no outcome is promised, and no order kept by it
+            self._pairs = Pairs()
             owed.hold()
 
     def __str__(self) -> str:
