@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What acknowledgement costs a relay: ``python -m benchmarks.ack_cost``.
 
-The same traffic on one relay twice, in turn: sessions without ``ack``, and with it, acknowledging as our
-library does at speed (after 100 messages). The figure is the relay's CPU time a message, best of the
-repetitions: what else runs on the machine can only add to it.
+The same traffic on one relay twice, in turn, each message with an ``id``: sessions without ``ack``, and
+with it, acknowledging as our library does at speed (after 100 messages). The figure is the relay's CPU
+time a message, best of the repetitions: what else runs on the machine can only add to it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EVERY = 100
 
 def cost(suite: ours.Suite, pairs: int, window: int, ack: bool, options: argparse.Namespace) -> float:
     """Microseconds of the relay's CPU a message."""
-    plan = ours.plan(suite, pairs, ours.Traffic(options.size, ack, options.every))
+    plan = ours.plan(suite, pairs, ours.Traffic(options.size, ack, named=True, every=options.every))
     row = measure("xjrelay", suite.relays, plan, pairs, window, options.size, options.seconds)
     return row.cpu if row.cpu else float("inf")
 

@@ -57,6 +57,7 @@ class Traffic:
     Args:
         size: bytes of a body.
         ack: sessions with acknowledgement, messages with an ``id``.
+        named: messages with an ``id`` without it, too.
         every: messages an acknowledgement is for.
         across: sender and receiver at different relays, else at the same one.
         offline: each message to the receiver goes with one to somebody who is nowhere.
@@ -65,6 +66,7 @@ class Traffic:
 
     size: int = 100
     ack: bool = False
+    named: bool = False
     every: int = 100
     across: bool = False
     offline: bool = False
@@ -187,7 +189,7 @@ def plan_of(suite: Suite, chosen: Sequence[tuple[User, User]], traffic: Traffic)
 
 def message(sender: str, receiver: str, traffic: Traffic, marked: bool = True) -> bytes:
     """A message's line; ``marked``: it counts as one of its pair where it is heard."""
-    identity = b'"id":"@@@@@@@@@@@@",' if traffic.ack else b""
+    identity = b'"id":"@@@@@@@@@@@@",' if traffic.ack or traffic.named else b""
     return b'{"stanza":"message","from":"%b","to":"%b",%b"body":"%b"}\n' % (
         sender.encode(),
         receiver.encode(),

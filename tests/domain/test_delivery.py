@@ -155,7 +155,7 @@ class ReceiptsTests(SynchronousTestCase):
     def test_outcomes_of_one_sender_are_one_receipt(self) -> None:
         receipts: Receipts[str] = Receipts()
         for message_id in ("1", "2"):
-            self.assertFalse(receipts.add("esa", message_id, "delivered"))
+            receipts.add("esa", message_id, "delivered")
         receipts.add("esa", "3", "failed", 503)
         receipts.add("fajar", "1", "delivered")
         self.assertTrue(receipts)
@@ -170,9 +170,11 @@ class ReceiptsTests(SynchronousTestCase):
         self.assertFalse(receipts)
         self.assertEqual(receipts.flush(), [])
 
-    def test_a_full_receipt_asks_to_be_flushed(self) -> None:
+    def test_what_is_too_much_for_one_receipt_is_told_in_several(self) -> None:
         receipts: Receipts[str] = Receipts(max_ids=2)
-        self.assertEqual([receipts.add("esa", str(n), "delivered") for n in range(2)], [False, True])
+        receipts.add("esa", "1", "delivered")
+        receipts.add_all("esa", ["2", "3", "4", "5"], "delivered")
+        self.assertEqual([receipt.ids for receipt in receipts.flush()], [["1", "2"], ["3", "4"], ["5"]])
 
 
 class HoldTests(SynchronousTestCase):

@@ -191,6 +191,7 @@ class Delivery(Generic[Origin]):
         if h < self._acknowledged or h > self._sent:
             raise RemoteError(Code.BAD_REQUEST, f"h is {h}, not what was sent", CloseReason.PROTOCOL)
         settled: list[Settled[Origin]] = []
+        last, in_a_row = None, 0
         count, self._acknowledged = h - self._acknowledged, h
         while count:
             lines, origin, is_mail, frames = self._owed[0]
@@ -205,8 +206,13 @@ class Delivery(Generic[Origin]):
                 self._owed.popleft()
                 if not is_mail:
                     self._bytes -= len(lines)
-            if origin is not None:
-                settled.append(Settled(origin, had))
+            if origin is not last:
+                if last is not None:
+                    settled.append(Settled(last, in_a_row))
+                last, in_a_row = origin, 0
+            in_a_row += had
+        if last is not None:
+            settled.append(Settled(last, in_a_row))
         return settled
 
     def resume(self, h: int) -> Resumed[Origin]:
@@ -268,8 +274,10 @@ class Receipt(NamedTuple, Generic[Sender]):
 class Receipts(Generic[Sender]):
     """Outcomes waiting to be told, gathered by sender and outcome.
 
-    The caller flushes once a reactor turn or so, and whenever :meth:`add` says that a receipt is
-    full, so memory is bounded by what arrives in between.
+    The caller flushes once a reactor turn or so: memory is bounded by what can be settled in between.
+
+    Args:
+        max_ids: the most in one receipt.
     """
 
     def __init__(self, max_ids: int = MAX_RECEIPT_IDS) -> None:
@@ -280,21 +288,21 @@ class Receipts(Generic[Sender]):
         """Whether anything waits."""
         return bool(self._waiting)
 
-    def add(self, sender: Sender, message_id: str, status: str, code: int | None = None) -> bool:
-        """One message's outcome; True when its receipt is full, and :meth:`flush` is due."""
-        ids = self._waiting.setdefault((sender, status, code), [])
-        ids.append(message_id)
-        return len(ids) >= self._max_ids
-
-    def room(self, sender: Sender, status: str) -> int:
-        """How many ids still fit into a receipt without a code."""
-        return self._max_ids - len(self._waiting.get((sender, status, None), ()))
+    def add(self, sender: Sender, message_id: str, status: str, code: int | None = None) -> None:
+        """One message's outcome."""
+        self._waiting.setdefault((sender, status, code), []).append(message_id)
 
     def add_all(self, sender: Sender, ids: list[str], status: str) -> None:
-        """Several messages' outcome, no more than there is :meth:`room` for."""
+        """Several messages' outcome."""
         self._waiting.setdefault((sender, status, None), []).extend(ids)
 
     def flush(self) -> list[Receipt[Sender]]:
-        """All that waits, one receipt for each sender and outcome, in the order they began."""
+        """All that waits: a receipt, or as many as it takes, for each sender and outcome, in the order
+        they began."""
         waiting, self._waiting = self._waiting, {}
-        return [Receipt(sender, status, code, ids) for (sender, status, code), ids in waiting.items()]
+        most = self._max_ids
+        return [
+            Receipt(sender, status, code, ids[at : at + most])
+            for (sender, status, code), ids in waiting.items()
+            for at in range(0, len(ids), most)
+        ]

@@ -22,6 +22,8 @@ errors. The same vectors are run through both lanes and must agree.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from xjrelay.wire.framing import LF, ORIGINAL
@@ -49,6 +51,9 @@ class PlainAck(msgspec.Struct, tag_field="stanza", tag="ack", forbid_unknown_fie
     """An acknowledgement, which comes between the messages of whoever is written to."""
 
     h: Count
+    to: ClassVar[str] = ""  # nobody's address, so that none is ever in a row with another
+    from_: ClassVar[str] = ""
+    id: ClassVar[str | None] = None
 
 
 class Run:
@@ -130,27 +135,33 @@ def _as_far_as_plain(lines: bytes) -> tuple[list[Plain | PlainAck], bytes]:
 
 def _in_a_row(said: list[Plain | PlainAck], lines: bytes) -> list[Run | PlainAck]:
     """Them, those of one pair that follow one another together."""
-    if len(said) == 1:
+    if _is_one_row(said):
         return [_row(said, lines)]
     starts: list[int] = []
-    to = from_ = ""  # nobody's address
+    to = from_ = ""
     nameless = True
     for at, one in enumerate(said):
-        if isinstance(one, PlainAck):
-            to = ""
-        elif one.to == to and one.from_ == from_ and (one.id is None) is nameless:
+        if one.to and one.to == to and one.from_ == from_ and (one.id is None) is nameless:
             continue
-        else:
-            to, from_, nameless = one.to, one.from_, one.id is None
+        to, from_, nameless = one.to, one.from_, one.id is None
         starts.append(at)
-    if len(starts) == 1:
-        return [_row(said, lines)]
     frames = lines.split(LF)
     ends = [*starts[1:], len(said)]
     return [
         _row(said[start:end], LF.join(frames[start:end]) + LF)
-        for start, end in zip(starts, ends, strict=False)
+        for start, end in zip(starts, ends, strict=True)
     ]
+
+
+def _is_one_row(said: list[Plain | PlainAck]) -> bool:
+    """Whether they are, as they mostly are: without a step of the interpreter a message."""
+    count, first = len(said), said[0]
+    return count == 1 or (
+        bool(first.to)
+        and [one.to for one in said].count(first.to) == count
+        and [one.from_ for one in said].count(first.from_) == count
+        and [one.id for one in said].count(None) == (count if first.id is None else 0)
+    )
 
 
 def _row(said: list[Plain | PlainAck], lines: bytes) -> Run | PlainAck:
@@ -158,5 +169,5 @@ def _row(said: list[Plain | PlainAck], lines: bytes) -> Run | PlainAck:
     first = said[0]
     if isinstance(first, PlainAck):
         return first
-    ids = [] if first.id is None else [one.id for one in said]  # type: ignore[union-attr]
+    ids = [] if first.id is None else [one.id for one in said]
     return Run(first.to, first.from_, len(said), ids, lines)  # type: ignore[arg-type]  # all have one

@@ -66,37 +66,42 @@ class Origin(NamedTuple):
 
 
 class Run:
-    """Messages of one pair that were said in one read, on their way to one session here.
+    """Messages of one pair on their way to one session here, as far as they have no outcome yet.
 
     As origins they are one object, not one each: so an outcome costs little a message.
 
     Args:
         sender: whose.
-        said: they, all with an id.
+        from_: the sender's address in all of them.
+        to: the recipient's.
         pair: of all of them.
 
     Attributes:
-        from_: the sender's address in all of them.
-        to: the recipient's.
-        ids: theirs.
-        began: when they came, where that is timed; else 0.
+        ids: theirs, in order.
+        began: when one of them came, where that is timed; else 0.
+        timed: how many are before it, and itself.
     """
 
-    __slots__ = ("_settled", "began", "from_", "ids", "pair", "sender", "to")
+    __slots__ = ("began", "from_", "ids", "pair", "sender", "timed", "to")
 
-    def __init__(self, sender: UserSession, said: fast.Run, pair: Pair) -> None:
+    def __init__(self, sender: UserSession, from_: str, to: str, pair: Pair) -> None:
         self.sender = sender
-        self.from_ = said.from_
-        self.to = said.to
-        self.ids = said.ids
+        self.from_ = from_
+        self.to = to
         self.pair = pair
-        self._settled = 0
+        self.ids: list[str] = []
         self.began = 0.0
+        self.timed = 0
 
     def take(self, count: int) -> list[str]:
         """The ids of the next ones that have their outcome; they have it in order."""
-        start, self._settled = self._settled, self._settled + count
-        return self.ids if count == len(self.ids) else self.ids[start : self._settled]
+        ids = self.ids
+        if count == len(ids):
+            self.ids = []
+            return ids
+        taken = ids[:count]
+        del ids[:count]
+        return taken
 
     def next(self) -> Origin:
         """The next one, as an origin of its own."""
@@ -170,30 +175,22 @@ class Outcomes(Generic[Who]):
 
     def add(self, who: Who, message_id: str, status: str, code: int | None) -> None:
         """One message's outcome."""
-        full = self._receipts.add(who, message_id, status, code)
-        if full:
-            self.flush()
-        else:
+        self._receipts.add(who, message_id, status, code)
+        if not self._waiting:
             self._wait()
 
     def add_all(self, who: Who, ids: list[str], status: str) -> None:
         """Several messages' outcome."""
-        at = 0
-        while at < len(ids):
-            fitting = ids[at : at + self._receipts.room(who, status)]
-            self._receipts.add_all(who, fitting, status)
-            at += len(fitting)
-            if self._receipts.room(who, status) <= 0:
-                self.flush()
-        if self._receipts:
+        self._receipts.add_all(who, ids, status)
+        if not self._waiting:
             self._wait()
 
     def _wait(self) -> None:
-        if not self._batch.open:
-            self.flush()
-        elif not self._waiting:
+        if self._batch.open:
             self._waiting = True
             self._batch.add(self)
+        else:
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits."""
@@ -240,7 +237,7 @@ class UserSession:
     """
 
     __slots__ = (
-        *("_exchange", "full", "_pairs", "_report_call", "absent", "expiry", "link", "missing", "over"),
+        *("_exchange", "full", "_pairs", "_report_call", "_run", "absent", "expiry", "link", "missing", "over"),
         *("owed", "resume_key", "route", "username", "waits"),
     )
     route: Session[UserSession]
@@ -262,6 +259,7 @@ class UserSession:
         self.over = False
         if owed is not None:  # without acknowledgement no outcome is promised, and no order kept by it
             self._pairs = Pairs()
+            self._run: Run | None = None  # the last one: what is said next mostly goes on with it
             owed.hold()
 
     def __str__(self) -> str:
@@ -339,17 +337,22 @@ class UserSession:
         owed, pair, count = self.owed, self._pairs.get(said.to), said.count
         if owed is None or not pair.admit(there, False, count):
             return False
-        run = Run(self, said, pair)
+        run = self._run
+        if run is None or run.pair is not pair or run.to != said.to or run.from_ != said.from_:
+            run = self._run = Run(self, said.from_, said.to, pair)
+        run.ids += said.ids
         if not there.take_run(said.lines, count, run):
+            del run.ids[-count:]
             pair.settle(False, count)
             return False
         self._count(owed, count)
         exchange = self._exchange
-        if exchange.timings.here.credit:
+        if exchange.timings.here.credit and run.ids and not run.began:
             exchange.timings.here.credit -= 1
             run.began = exchange.context.clock.seconds()
+            run.timed = len(run.ids)
         if (trace := exchange.context.trace) is not None:
-            trace.note(there.reached, run.from_, run.to, run.ids, there.full)
+            trace.note(there.reached, run.from_, run.to, said.ids, there.full)
         return True
 
     def _own(self, sender: str | None) -> str:
@@ -477,11 +480,16 @@ class UserSession:
     def run_delivered(self, run: Run, count: int) -> None:
         """So many of them more have been delivered."""
         if run.began:
+            self._time(run, count)
+        run.pair.settle(False, count)
+        self._exchange.outcomes.add_all(self, run.take(count), "delivered")
+
+    def _time(self, run: Run, count: int) -> None:
+        run.timed -= count
+        if run.timed <= 0:
             exchange = self._exchange
             exchange.timings.here.observe(exchange.context.clock.seconds() - run.began)
             run.began = 0.0
-        run.pair.settle(False, count)
-        self._exchange.outcomes.add_all(self, run.take(count), "delivered")
 
     def unreachable(self, origin: Origin) -> None:
         """The error stanza; where an outcome is promised, the recipient has only just gone: not now."""
