@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("wire", "domain", "security.scram", "security.certificates", "security.tls", "net.tls"),
         "security.identity",
     },
-    "cli": {"client", "prove", "storage", "wire", "security", "gui", "servers.peer", "domain.peers"},
+    "cli": {"client", "prove", "storage", "wire", "security", "gui", "servers.peer", "domain.peers", "domain.direct"},
     "gui": {
         *("client", "domain.peers", "storage.history", "storage.interfaces"),
         *("servers.peer", "servers.startup"),

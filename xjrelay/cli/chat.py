@@ -12,6 +12,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from xjrelay.cli.conversation import Conversation
+from xjrelay.cli.direct import direct_links
 from xjrelay.cli.options import Call, UsageError
 from xjrelay.client.aio import Client
 
@@ -22,14 +23,15 @@ async def chat(call: Call) -> int:
     """Talk until ``/quit``, the end of the input, or Ctrl-C."""
     if call.screen.as_json:
         raise UsageError("chat is for people; for scripts there are xj send --json and xj listen --json")
-    client = await call.connect(resource=call.args.resource)
-    try:
-        if sys.stdin.isatty() and sys.stdout.isatty():
-            await _at_terminal(client)
-        else:
-            await _line_by_line(call, client)
-    finally:
-        await client.close()
+    async with direct_links(call) as direct:
+        client = await call.connect(resource=call.args.resource, direct=direct)
+        try:
+            if sys.stdin.isatty() and sys.stdout.isatty():
+                await _at_terminal(client)
+            else:
+                await _line_by_line(call, client)
+        finally:
+            await client.close()
     return 0
 
 

@@ -10,7 +10,21 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from xjrelay.cli import account, certs, chat, doctor, invite, keep, peer, people, prove, status, talk, window
+from xjrelay.cli import (
+    account,
+    certs,
+    chat,
+    direct,
+    doctor,
+    invite,
+    keep,
+    peer,
+    people,
+    prove,
+    status,
+    talk,
+    window,
+)
 from xjrelay.cli.archive import ArchiveError
 from xjrelay.cli.options import Call, Command, Plain, UsageError, common, top
 from xjrelay.cli.screen import Screen
@@ -86,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--resource", default="", metavar="NAME", help="this device; the same again replaces it"
         )
+        direct.add_options(one)
     peer.add_options(add("peer", peer.peer, "talk with people without a server"))
     _add_people(add("roster", people.roster, "show or change your contacts"), roster=True)
     _add_people(add("presence", people.presence, "how others are, and your bio"), roster=False)

@@ -15,6 +15,7 @@ from xjrelay import __version__
 from xjrelay.cli.screen import Screen
 from xjrelay.client.aio import Client, connect
 from xjrelay.client.errors import BadAddress
+from xjrelay.client.model import Direct
 from xjrelay.client.session import Settings, check_user
 from xjrelay.client.target import INVITATION, SCHEME, SECURE_SCHEME, Place, invitation, trackers
 
@@ -125,6 +126,7 @@ class Call:
         resource: str | None = None,
         invited: str | None = None,
         password: str | None = None,
+        direct: Direct | None = None,
     ) -> Client:
         """Log in as the user.
 
@@ -134,6 +136,7 @@ class Call:
             resource: the device; random when absent, so that the command replaces no running client.
             invited: to register with: a code, or a link, which also says where the tracker is.
             password: the user's; otherwise as :meth:`password` finds it.
+            direct: how direct links to friends are made.
         """
         user, url = self.user(), self.url()
         if invited is not None and "://" in invited:
@@ -151,6 +154,7 @@ class Call:
             resource=device,
             authority=self.authority(),
             settings=settings,
+            direct=direct,
         )
 
 

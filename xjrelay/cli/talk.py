@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from xjrelay.cli.direct import direct_links
 from xjrelay.cli.options import Call
 from xjrelay.cli.screen import safe
+from xjrelay.client.aio import Client
 from xjrelay.client.model import (
     Components,
     Event,
@@ -17,9 +19,11 @@ from xjrelay.client.model import (
     Notice,
     Presence,
     Receipt,
+    RoadChange,
     RosterChange,
 )
 from xjrelay.client.session import Settings
+from xjrelay.domain.peers import fingerprint
 
 
 async def send(call: Call) -> int:
@@ -51,21 +55,26 @@ def why_failed(receipt: Receipt, to: str) -> str:
 
 async def listen(call: Call) -> int:
     """Print what arrives, until Ctrl-C or ``--count`` messages."""
-    args = call.args
-    client = await call.connect(resource=args.resource)
-    left = args.count
-    try:
-        call.screen.note(f"Listening as {safe(client.username)}. Ctrl-C ends it.")
-        async for event in client.events():
-            if not isinstance(event, Message) and not args.all:
-                continue
-            call.screen.show(in_words(event), **as_value(event))
-            left -= isinstance(event, Message)
-            if args.count and left <= 0:
-                break
-    finally:
-        await client.close()
+    async with direct_links(call) as direct:
+        client = await call.connect(resource=call.args.resource, direct=direct)
+        try:
+            await _print(call, client)
+        finally:
+            await client.close()
     return 0
+
+
+async def _print(call: Call, client: Client) -> None:
+    args = call.args
+    left = args.count
+    call.screen.note(f"Listening as {safe(client.username)}. Ctrl-C ends it.")
+    async for event in client.events():
+        if not isinstance(event, Message) and not args.all:
+            continue
+        call.screen.show(in_words(event), **as_value(event))
+        left -= isinstance(event, Message)
+        if args.count and left <= 0:
+            break
 
 
 def as_value(event: Event) -> dict[str, Any]:
@@ -83,15 +92,23 @@ def in_words(event: Event) -> str:
     if isinstance(event, RosterChange):
         what = "is no longer a contact" if event.removed else "is a contact"
         return f"* {safe(event.contact.username)} {what}"
-    if isinstance(event, LinkState):
-        return f"* {event.link} {'up' if event.up else 'lost'}: {safe(event.detail)}"
+    if isinstance(event, LinkState | RoadChange):
+        return way_in_words(event)
     if isinstance(event, Notice):
         return f"* the {event.link} says: {safe(event.text)} ({event.code})"
     if isinstance(event, Receipt):
         return f"* message {safe(event.id)}: {event.status}"
-    if isinstance(event, Components):
-        return f"* the tracker knows {len(event.components)} programs"
-    return f"* {event.count} events were left out"
+    if isinstance(event, Missed):
+        return f"* {event.count} events were left out"
+    return f"* the tracker knows {len(event.components)} programs"
+
+
+def way_in_words(event: LinkState | RoadChange) -> str:
+    """``* relay up: relay1``, ``* with fajar directly now, 3f2a 91bc 77d0 ab12 c0de``."""
+    if isinstance(event, LinkState):
+        return f"* {event.link} {'up' if event.up else 'lost'}: {safe(event.detail)}"
+    how = f"directly now, {fingerprint(event.detail)}" if event.direct else "by the relay again"
+    return f"* with {safe(event.user)} {how}"
 
 
 def presence_in_words(presence: Presence) -> str:
@@ -111,4 +128,5 @@ _NAMES: dict[type[Any], str] = {
     Notice: "notice",
     Receipt: "receipt",
     Missed: "missed",
+    RoadChange: "road",
 }

@@ -151,6 +151,9 @@ class DirectLink:
 
     def _flush(self) -> None:
         self._channel.flush()
+        self._ask_whether_it_reads()
+
+    def _ask_whether_it_reads(self) -> None:
         if self._unread > MAX_UNREAD:
             self.close("it reads too slowly")
         elif self._unread > PROBE_EVERY and self._probed is None and self._channel.is_open:
@@ -222,6 +225,7 @@ class DirectLink:
     def _count(self, size: int) -> None:
         frames, self._metered = self._channel.core.frames - self._metered, self._channel.core.frames
         self._unread += 20 * frames  # a pong for each, at most
+        self._ask_whether_it_reads()
         wait = self._meter.take(self._network.seconds(), frames + size / FRAME)
         if wait > 0 and "rate" not in self._stopped:
             self.stop_reading("rate")

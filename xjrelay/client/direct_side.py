@@ -9,7 +9,7 @@ decided whom a link is offered, whose offer is taken, and what may be dialled; a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, Protocol
@@ -110,8 +110,10 @@ class DirectSide:
             return
         self._listening = listening
         if settings.mapping is not None:
-            with suppress(OSError):
-                self._mapped = await settings.mapping(listening.port)
+            self._network.spawn(self._map(settings.mapping, listening.port))
+
+    async def _map(self, ask: Callable[[int], Awaitable[Place | None]], port: int) -> None:
+        self._mapped = await ask(port)
 
     def close(self) -> None:
         """No direct link any more."""
