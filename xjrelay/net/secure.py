@@ -68,7 +68,7 @@ class SecureStream(ProtocolWrapper):
     """
 
     __slots__ = (
-        *("_agreed", "_deaf", "_early", "_incoming", "_outgoing", "_plain", "_reason", "_silent", "_tls"),
+        *("_agreed", "_deaf", "_early", "_incoming", "_outgoing", "_plain", "_raw", "_reason", "_silent", "_tls"),
         "own_certificate",
     )
 
@@ -78,6 +78,8 @@ class SecureStream(ProtocolWrapper):
         self.own_certificate = showing.certificate
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = showing.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        # What SSLObject's own methods call; their wrapping in Python is a third of the cost of a record.
+        self._raw: Any = self._tls._sslobj  # type: ignore[attr-defined]
         self._early: list[bytes] = []  # written before TLS was agreed upon
         self._agreed = False
         self._silent = False  # our goodbye is said, or there is nobody to say it to
@@ -103,11 +105,14 @@ class SecureStream(ProtocolWrapper):
             self._early.append(data)
         elif not self._silent and data:
             try:
-                sent = self._tls.write(data)
+                sent = self._raw.write(data)
                 while sent < len(data):
-                    sent += self._tls.write(memoryview(data)[sent:])
+                    sent += self._raw.write(memoryview(data)[sent:])
             except ssl.SSLError:
                 self._fail(Failure())
+                return
+            if self._plain:
+                straight(self.transport, self._outgoing.read())
             else:
                 self._send()
 
@@ -191,11 +196,11 @@ class SecureStream(ProtocolWrapper):
         """Decrypt all there is, and give it to the protocol at once."""
         heard: list[bytes] = []
         ended, failure = False, None
-        read, incoming = self._tls.read, self._incoming
+        raw, incoming = self._raw, self._incoming
         try:
-            while data := read(size):
+            while data := raw.read(size):
                 heard.append(data)
-                if not incoming.pending and not self._tls.pending():
+                if not incoming.pending and not raw.pending():
                     break  # asking once more costs an exception, dearer than the decryption
             else:
                 ended = True
