@@ -27,7 +27,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("wire", "domain", "security.scram", "security.certificates", "security.tls", "net.tls"),
         "security.identity",
     },
-    "cli": {"client", "prove", "storage", "wire", "security", "gui", "servers.peer", "domain.peers", "domain.direct"},
+    "cli": {
+        *("client", "prove", "storage", "wire", "security", "gui"),
+        *("domain.audit", "domain.direct", "domain.peers"),
+        *("servers.peer", "servers.option_table", "servers.options", "servers.config"),
+    },
     "gui": {
         *("client", "domain.peers", "storage.history", "storage.interfaces"),
         *("servers.peer", "servers.startup"),

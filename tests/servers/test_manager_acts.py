@@ -17,6 +17,7 @@ from xjrelay.security.secret import ClusterSecret
 from xjrelay.servers.acting import MAX_SILENCED, Asked, Doorkeeper
 from xjrelay.servers.manager.acts import FRESH_KEY, Acts
 from xjrelay.servers.manager.rotation import Rotation
+from xjrelay.servers.option_table import TABLE
 from xjrelay.storage.interfaces import StoreFailed
 from xjrelay.storage.memory import MemoryAudit
 from xjrelay.wire.errors import Code, RemoteError
@@ -465,3 +466,20 @@ class SecretStepTests(ManagerCase):
         change = SecretChange(Program("manager", options), execute)
         error = self.failureResultOf(Deferred.fromCoroutine(change.step("begin")), RemoteError).value
         self.assertEqual((error.code, "no cluster secret" in error.msg), (Code.CONFLICT, True))
+
+
+class PageTests(ActsCase):
+    """``docs/operating.md``."""
+
+    def test_the_table_is_the_code_s(self) -> None:
+        text = PAGE.read_text(encoding="utf-8")
+        for name, act in self.acts.items():
+            self.assertIn(f"| `{name}` | {act.scope} | {act.doc} |\n", text)
+        asked = {option.name: option.default for option in TABLE}
+        flat = " ".join(text.split())
+        for said in (
+            f"{asked['admin-failures']} refusals an hour (`--admin-failures`)",
+            f"does {asked['admin-requests']} acts a minute (`--admin-requests`)",
+            f"fill it with {MAX_SILENCED} lines an hour at most",
+        ):
+            self.assertIn(said, flat)

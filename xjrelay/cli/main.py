@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from xjrelay.cli import (
     account,
+    admin,
     certs,
     chat,
     direct,
@@ -109,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
     add("status", status.status, "which programs run, and whether they answer")
     doctor.add_options(add("doctor", doctor.doctor, "what is wrong with this set-up, and what to do"))
     prove.add_options(add("prove", prove.prove, "whether messages are kept while things break"))
+    admin.add_options(add("admin", admin.admin, "act on running servers: sessions, bans, relays, keys"))
     certs.add_options(add("certs", certs.certs, "an authority and certificates for servers of your own"))
     keep.add_commands(add)
     return xj

@@ -98,7 +98,7 @@ class Call:
             UsageError: it can't be had, or the two differ.
         """
         if self.args.password_file is not None:
-            return _first_line("--password-file", self.args.password_file)
+            return first_line("--password-file", self.args.password_file)
         if "XJ_PASSWORD" in self.environ:
             return self.environ["XJ_PASSWORD"]
         if not sys.stdin.isatty():
@@ -112,7 +112,7 @@ class Call:
             UsageError: it can't be had, or the two differ.
         """
         if self.args.new_password_file is not None:
-            return _first_line("--new-password-file", self.args.new_password_file)
+            return first_line("--new-password-file", self.args.new_password_file)
         if "XJ_NEW_PASSWORD" in self.environ:
             return self.environ["XJ_NEW_PASSWORD"]
         if not sys.stdin.isatty():
@@ -158,7 +158,7 @@ class Call:
         )
 
 
-def _first_line(option: str, path: Path) -> str:
+def first_line(option: str, path: Path) -> str:
     """What a file holds, up to its first line's end.
 
     Raises:

@@ -215,7 +215,9 @@ class _Socket(Listening):
     a program that can't have it serves all the same, and says so."""
 
     def privilegedStartService(self) -> None:
-        """Opens it."""
+        """Opens it, unless it is open."""
+        if self.places:
+            return
         for endpoint in self._endpoints:
             Path(endpoint.removeprefix("unix:").partition(":")[0]).unlink(missing_ok=True)
         try:
