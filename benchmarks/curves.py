@@ -140,7 +140,7 @@ def _idle_peer(peer: Peer, lengths: Lengths) -> Idle:
             count = min(count, XMPP_SESSIONS)
             peer.accounts(process, [f"r{number}" for number in range(count)])
         before = process.resident()
-        load = Load(peer.idle(process.port, count))
+        load = Load(peer.idle(process.port, count), Run(at_once=2_000))
         stack.callback(load.end)
         held = process.resident() - before
         return Idle(peer.name, count, held / count, _share(process, lengths.rest / 15))

@@ -47,6 +47,7 @@
 #define BUCKETS 4096 /* of the latency histogram: 16 a doubling */
 #define DIGITS 12
 #define NUMBERS 4    /* in a message, at most */
+#define PATIENCE 8.0  /* seconds that a slow server is given for what is in flight */
 #define DEEPEST 1024 /* in flight of one pair, at a rate */
 
 struct bytes { char *data; size_t size; char *number[NUMBERS]; };
@@ -72,8 +73,8 @@ struct pair {
 
 static struct conn *conns; static int conn_count, conn_room;
 static struct pair *pairs; static int pair_count, pair_room;
-static int epoll, running, spin, roving;
-static long window, burst = 1, sent, received, histogram[BUCKETS];
+static int epoll, running, spin, roving, at_once;
+static long window, burst = 1, sent, received, warmed, histogram[BUCKETS];
 static double seconds, warmup, rate, slowest;
 static SSL_CTX *tls;
 static char buffer[READ_SIZE + 8192];
@@ -235,6 +236,7 @@ static void arrived(struct conn *c, long found) {
     if (!c->receiver || !pair) return;
     double then = now();
     if (running) received += found;
+    else warmed += found;
     for (long i = 0; i < found && pair->count; i++) {
         if (running) record(then - pair->sent_at[pair->head]);
         pair->head = (pair->head + 1) % pair->window;
@@ -361,20 +363,22 @@ static void log_in(void) {
     double end = now() + 300;
     for (int i = 0; i < conn_count; i++) { /* a few at a time: servers bound handshakes */
         open_conn(&conns[i]);
-        int behind = i - 32;
+        int behind = i - at_once;
         while (behind >= 0 && !conns[behind].logged_in && now() < end) turn(100);
     }
     for (int i = 0; i < conn_count; i++) {
         while (!conns[i].logged_in && now() < end) turn(100);
         if (!conns[i].logged_in) { errno = ETIMEDOUT; fail("log in"); }
     }
-    end = now() + .5; /* servers that form a mesh tell one another who has come */
+    end = now() + .3; /* servers that form a mesh tell one another who has come */
     while (now() < end) turn(50);
 }
 
-static void drive(double until) {
+/* Until then, and until so many have arrived while warming up: a slow server isn't measured with its queues
+ * still filling. */
+static void drive(double until, long arrivals) {
     double started = now();
-    for (long slot = 0; now() < until;) {
+    for (long slot = 0; now() < until || (warmed < arrivals && now() < until + PATIENCE);) {
         turn(spin ? 0 : rate ? 1 : 100);
         if (rate == 0) continue;
         for (double due = (now() - started) * rate / burst; slot < due; slot++) {
@@ -385,7 +389,7 @@ static void drive(double until) {
 }
 
 static void settle(void) {
-    double end = now() + 5;
+    double end = now() + PATIENCE;
     long in_flight = 1;
     while (in_flight && now() < end) {
         turn(10);
@@ -400,7 +404,8 @@ int main(int argc, char **argv) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     signal(SIGPIPE, SIG_IGN);
-    conn_room = pair_room = argc > 1 ? atoi(argv[1]) : 25000;
+    conn_room = pair_room = argc > 1 ? atoi(argv[1]) : 25000; /* load CONNECTIONS AT_ONCE */
+    at_once = argc > 2 ? atoi(argv[2]) : 128;
     conns = calloc((size_t)conn_room, sizeof *conns);
     pairs = calloc((size_t)pair_room, sizeof *pairs);
     tls = SSL_CTX_new(TLS_client_method()); /* loopback and our own server: names are not at stake */
@@ -415,7 +420,7 @@ int main(int argc, char **argv) {
     }
     if (rate == 0 && roving) for (long i = 0; i < window && pair_count; i++) send_messages(next_pair(), 1, now());
     else if (rate == 0) for (int i = 0; i < pair_count; i++) send_messages(&pairs[i], window, now());
-    if (pair_count) drive(now() + warmup);
+    if (pair_count) drive(now() + warmup, rate ? 0 : roving ? window : window * pair_count);
     puts("ready");
     fflush(stdout);
     char line[16];
@@ -428,7 +433,7 @@ int main(int argc, char **argv) {
     sent = 0;
     running = 1;
     double start = now();
-    drive(start + seconds);
+    drive(start + seconds, 0);
     double took = now() - start;
     long got = received;
     running = -1;

@@ -165,9 +165,11 @@ def _mosquitto(folder: Path, cpu: int, certificate: Certificate | None) -> Proce
     return _run("mosquitto", "-c", "{folder}/mosquitto.conf", config=config)(folder, cpu, certificate)
 
 
-def _xmpp(name: str) -> Start:
+def _xmpp(name: str, rounds: int) -> Start:
+    """``rounds`` of the passwords' keys: they have nothing to do with what a message costs."""
+
     def start(folder: Path, cpu: int, _certificate: Certificate | None) -> Process:
-        return xmpp.SERVERS[name](folder, cpu).process
+        return xmpp.SERVERS[name](folder, cpu, rounds).process
 
     return start
 
@@ -213,9 +215,9 @@ INSPIRCD = Peer(
     ),
     wires.IRC,
 )
-PROSODY = Peer("prosody", "prosody", _xmpp("prosody"), wires.XMPP, accounts=_xmpp_accounts)
+PROSODY = Peer("prosody", "prosody", _xmpp("prosody", 1), wires.XMPP, accounts=_xmpp_accounts)
 EJABBERD = Peer(
-    "ejabberd", "ejabberdctl", _xmpp("ejabberd"), wires.XMPP, accounts=_xmpp_accounts, package="ejabberd"
+    "ejabberd", "ejabberdctl", _xmpp("ejabberd", 0), wires.XMPP, accounts=_xmpp_accounts, package="ejabberd"
 )
 
 PEERS = (FLOOR, NATS, MOSQUITTO, MOSQUITTO_ACKNOWLEDGED, REDIS, NGIRCD, INSPIRCD, PROSODY, EJABBERD)

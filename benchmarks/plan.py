@@ -68,6 +68,7 @@ class Run:
         rate: messages a second over all pairs, each due at its own time; 0 for as many as go.
         burst: messages of a pair that are due together.
         roving: ``window`` messages in flight in all, and the next one is the next pair's.
+        at_once: connections that are being logged in at a time.
     """
 
     window: int = 1
@@ -77,6 +78,7 @@ class Run:
     rate: float = 0
     burst: int = 1
     roving: bool = False
+    at_once: int = 128
 
     @property
     def line(self) -> str:
@@ -91,11 +93,15 @@ class Load:
     """The load generator, logged in and warm from its construction on."""
 
     def __init__(self, plan: Plan, run: Run | None = None) -> None:
+        run = run or Run()
         self._process = subprocess.Popen(
-            [BUILD / "load", str(plan.conns + 1)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [BUILD / "load", str(plan.conns + 1), str(run.at_once)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(plan.text(run or Run()))
+        self._process.stdin.write(plan.text(run))
         self._process.stdin.flush()
         if self._line() != "ready":
             raise RuntimeError(f"the load generator ended with status {self._process.wait()}")
