@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.programs import Process, free_port
@@ -80,6 +81,11 @@ class House:
         """Start these, or all, each when the one before serves."""
         for name in names or self._options:
             self.running[name] = self._run(name)
+
+    def start_together(self, *names: str) -> None:
+        """Start these at once, as a machine does that was switched off, and wait until all serve."""
+        with ThreadPoolExecutor(len(names)) as pool:
+            self.running.update(zip(names, pool.map(self._run, names), strict=True))
 
     def kill(self, *names: str) -> None:
         """End these with SIGKILL, at once."""

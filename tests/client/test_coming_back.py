@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from tests.client.fakes import FakeManager
-from tests.client.house import MANAGER, RELAY, RELAY_2, House, OnAsyncio, OnTwisted
+from tests.client.house import MANAGER, RELAY, RELAY_2, TRACKER, House, OnAsyncio, OnTwisted
 from xjrelay.client.errors import TimedOut
 from xjrelay.client.model import LinkState, Message, Receipt
 from xjrelay.client.network import Backoff
@@ -351,6 +351,22 @@ class ManagerLost(House):
         self.turn(5)
         self.assertEqual(str(session.manager), "10.0.0.7:5001")
         self.assertTrue(moved.pipe.open)
+
+    def test_where_the_manager_was_is_tried_first_and_the_tracker_asked_now_and_then(self) -> None:
+        self.online()
+        self.network.dialled.clear()
+        self.manager.stop()
+        self.turn(20)
+        tries = [place for place in self.network.dialled if place in (TRACKER, MANAGER)]
+        self.assertEqual(tries[:8], [MANAGER, MANAGER, TRACKER, MANAGER] * 2)
+        self.network.dialled.clear()
+        self.manager.start()
+        self.turn(60)
+        self.assertTrue(self.manager.pipe.open)
+        self.network.dialled.clear()
+        self.manager.pipe.cut()
+        self.turn(2)
+        self.assertEqual(self.network.dialled, [MANAGER])
 
     def test_an_old_grant_is_not_used_for_a_relay_lost_later(self) -> None:
         self.online()

@@ -36,7 +36,11 @@ from xjrelay.wire.stanzas import GetRelay, Iq, Presence, Stanza
 Answer = Answered | Iq | None
 
 LOGIN_TIMEOUT = 120.0
-"""Seconds for a login: after a restart a manager works on some at a time, and shows the others that it lives."""
+"""Seconds for a login: after a restart a manager works on some at a time, and shows others that it lives."""
+
+ASK_EVERY = 3
+"""Tries of which the last asks the trackers: where the manager was is where it mostly comes back, and after a
+restart of everything the trackers have the relays to serve."""
 
 FRESH = 30.0
 """Seconds in which a login's relay and token are worth using: the manager keeps the place as long."""
@@ -96,6 +100,7 @@ class ManagerSide:
         self._waiting: list[Promise[None]] = []
         self._serial = 0
         self._told_up = False
+        self._misses = 0  # tries in a row without a login
         self._backoff = Backoff(network)
 
     @property
@@ -115,15 +120,12 @@ class ManagerSide:
     # -- logging in --------------------------------------------------------------------------
 
     async def log_in(self) -> None:
-        """One try: ask the trackers, dial each manager they know, log in, greet.
+        """One try: dial where the manager was, or ask the trackers and dial each they know; log in, greet.
 
         Raises:
             NoTracker, NoManager, Refused, Disconnected, ProtocolError: it didn't work.
         """
-        places = await self._trackers.managers()
-        if not places:
-            raise NoManager("the tracker knows of no manager: is one running?")
-        for place in places:
+        for place in await self._places():
             try:
                 await self._log_in_at(place)
                 break
@@ -133,12 +135,23 @@ class ManagerSide:
                 last = error
         else:
             raise NoManager(str(last)) from last
+        self._misses = 0
         self._backoff.reset()
         self._told_up = True
         self._listener.emit(LinkState("manager", True, str(self.place)))
         while self._waiting:
             self._waiting.pop().settle(None)
         await self._listener.greet()
+
+    async def _places(self) -> list[Place]:
+        """Where a manager may be: one place at least."""
+        misses, self._misses = self._misses, self._misses + 1  # a login begins the count anew
+        if self.place is not None and misses % ASK_EVERY < ASK_EVERY - 1:
+            return [self.place]
+        places = await self._trackers.managers()
+        if not places:
+            raise NoManager("the tracker knows of no manager: is one running?")
+        return places
 
     async def keep(self) -> None:
         """Log in again whenever the link is lost, until it is over."""
