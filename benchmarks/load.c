@@ -374,11 +374,11 @@ static void log_in(void) {
     while (now() < end) turn(50);
 }
 
-/* Until then, and until so many have arrived while warming up: a slow server isn't measured with its queues
- * still filling. */
-static void drive(double until, long arrivals) {
+/* Until then, and until so many have arrived: all that is in flight at a time, so that a slow server is measured
+ * neither with its queues still filling nor over a part of a round. */
+static void drive(double until, const long *arrived, long enough) {
     double started = now();
-    for (long slot = 0; now() < until || (warmed < arrivals && now() < until + PATIENCE);) {
+    for (long slot = 0; now() < until || (*arrived < enough && now() < until + PATIENCE);) {
         turn(spin ? 0 : rate ? 1 : 100);
         if (rate == 0) continue;
         for (double due = (now() - started) * rate / burst; slot < due; slot++) {
@@ -420,7 +420,8 @@ int main(int argc, char **argv) {
     }
     if (rate == 0 && roving) for (long i = 0; i < window && pair_count; i++) send_messages(next_pair(), 1, now());
     else if (rate == 0) for (int i = 0; i < pair_count; i++) send_messages(&pairs[i], window, now());
-    if (pair_count) drive(now() + warmup, rate ? 0 : roving ? window : window * pair_count);
+    long flight = rate ? 0 : roving ? window : window * pair_count;
+    if (pair_count) drive(now() + warmup, &warmed, flight);
     puts("ready");
     fflush(stdout);
     char line[16];
@@ -433,7 +434,7 @@ int main(int argc, char **argv) {
     sent = 0;
     running = 1;
     double start = now();
-    drive(start + seconds, 0);
+    drive(start + seconds, &received, flight);
     double took = now() - start;
     long got = received;
     running = -1;
