@@ -16,7 +16,14 @@ from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
 from xjrelay.servers.relay import tap as relay
 from xjrelay.servers.security import LinkSecurity, hanging_up
-from xjrelay.servers.startup import Program, cluster_secret, collect_seldom, data_folder, starting
+from xjrelay.servers.startup import (
+    Program,
+    cluster_secret,
+    collect_seldom,
+    data_folder,
+    quick_reactor,
+    starting,
+)
 from xjrelay.servers.tracker import tap as tracker
 
 Options = options_for("node")
@@ -59,6 +66,7 @@ def make_service(
 
 def makeService(options: Any) -> Program:
     """What twistd calls."""
+    quick_reactor()
     from twisted.internet import reactor
 
     # twistd's log takes the place of standard output, and a person shouldn't have to read it.

@@ -19,7 +19,15 @@ from xjrelay.servers.relay.service import Relay, RelayService
 from xjrelay.servers.relay.switch import RelaySettings
 from xjrelay.servers.reloading import limiting, rereading
 from xjrelay.servers.security import LinkSecurity, hanging_up
-from xjrelay.servers.startup import Program, cluster_secret, collect_seldom, data_folder, limits, starting
+from xjrelay.servers.startup import (
+    Program,
+    cluster_secret,
+    collect_seldom,
+    data_folder,
+    limits,
+    quick_reactor,
+    starting,
+)
 from xjrelay.servers.tracing import remembering
 
 Options = options_for("relay")
@@ -79,6 +87,7 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
 
 def makeService(options: Any) -> Program:
     """What twistd calls."""
+    quick_reactor()
     from twisted.internet import reactor
 
     collect_seldom()

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""A process of its own for the quick reactor: what happened in it is printed, as JSON.
+
+Run by :mod:`tests.system.test_reactor`: a process has one reactor, and the tests' own is Twisted's.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from zope.interface import provider
+
+from xjrelay.net.reactor import install
+
+SIZE = 3_000_000
+
+
+class Echo(Protocol):
+    """Says again what it hears; fails at "fail", closes at "close"."""
+
+    transport: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        if data == b"fail":
+            raise ValueError("as asked")
+        if data == b"close":
+            self.transport.loseConnection()
+        else:
+            self.transport.write(data)
+
+
+class Asker(Protocol):
+    """Says something once, and takes so many bytes."""
+
+    transport: Any
+
+    def __init__(self, says: bytes, takes: int) -> None:
+        self.heard = 0
+        self.ended: Deferred[str] = Deferred()
+        self._says = says
+        self._takes = takes
+
+    def connectionMade(self) -> None:
+        self.transport.write(self._says)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += len(data)
+        if self.heard == self._takes:
+            self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.ended.callback(type(reason.value).__name__)
+
+
+def main() -> None:
+    """Run all of it."""
+    told: dict[str, Any] = {"installed": install(), "again": install()}
+    from twisted.internet import reactor as made
+    from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
+    from twisted.internet.threads import deferToThread
+
+    reactor: Any = made
+    told["reactor"] = type(reactor).__name__
+    errors: list[str] = []
+
+    @provider(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        if "log_failure" in event:
+            errors.append(event["log_failure"].type.__name__)
+
+    globalLogPublisher.addObserver(observe)
+
+    port: Any = None
+
+    async def ask(says: bytes, takes: int = 0) -> Any:
+        asker = Asker(says, takes)
+        await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port), asker)
+        return [await asker.ended, asker.heard]
+
+    async def all_of_it() -> None:
+        nonlocal port
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(Factory.forProtocol(Echo))
+        told["echo"] = await ask(b"x" * SIZE, SIZE)
+        told["close"] = await ask(b"close")
+        told["fail"] = await ask(b"fail")
+        told["thread"] = await deferToThread(lambda: "back")
+        order: list[int] = []
+        done: Deferred[None] = Deferred()
+        moved = reactor.callLater(0.001, order.append, 3)
+        reactor.callLater(0.02, order.append, 2)
+        reactor.callLater(0.01, order.append, 1)
+        reactor.callLater(0.06, done.callback, None)
+        reactor.callLater(0.005, order.append, 9).cancel()
+        reactor.callLater(0.0, _broken)
+        moved.reset(0.03)
+        for _ in range(200):
+            reactor.callLater(100.0, order.append, 9).cancel()
+        await done
+        told["timers"] = order
+        await port.stopListening()
+
+    finished: list[Failure] = []
+
+    def start() -> None:
+        running = Deferred.fromCoroutine(all_of_it())
+        running.addErrback(finished.append)
+        running.addBoth(lambda _: reactor.stop())
+
+    reactor.addSystemEventTrigger("during", "shutdown", told.setdefault, "shutdown", True)
+    reactor.callWhenRunning(start)
+    reactor.run()
+    told["errors"] = errors
+    told["finished"] = [failure.getErrorMessage() for failure in finished]
+    print(json.dumps(told))
+
+
+def _broken() -> None:
+    raise KeyError("as asked, too")
+
+
+if __name__ == "__main__":
+    main()
