@@ -19,11 +19,14 @@ from xjrelay.cli import (
     doctor,
     invite,
     keep,
+    live,
     peer,
     people,
+    plan,
     prove,
     status,
     talk,
+    trace,
     window,
 )
 from xjrelay.cli.archive import ArchiveError
@@ -59,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return REFUSED
     except (KeyboardInterrupt, asyncio.CancelledError):
         # Ctrl-C is how these two are meant to end; the others were cut short.
-        return DONE if args.command in (talk.listen, chat.chat, peer.peer) else INTERRUPTED
+        return DONE if args.command in (talk.listen, chat.chat, peer.peer, live.top) else INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: say no more
         return REFUSED
@@ -107,9 +110,13 @@ def parser() -> argparse.ArgumentParser:
     _add_people(add("presence", people.presence, "how others are, and your bio"), roster=False)
     gui = add("gui", window.gui, "the desktop window")
     window.add_arguments(gui)
-    add("status", status.status, "which programs run, and whether they answer")
+    status.add_options(add("status", status.status, "the whole suite: who is there, its load, what is wrong"))
+    top_help = "the same, kept live: how much each program carries a second"
+    live.add_options(add("top", live.top, top_help))
+    trace.add_options(add("trace", trace.trace, "one message's life over all the programs"))
     doctor.add_options(add("doctor", doctor.doctor, "what is wrong with this set-up, and what to do"))
     prove.add_options(add("prove", prove.prove, "whether messages are kept while things break"))
+    plan.add_options(add("plan", plan.plan_here, "how many users this machine can take"))
     admin.add_options(add("admin", admin.admin, "act on running servers: sessions, bans, relays, keys"))
     certs.add_options(add("certs", certs.certs, "an authority and certificates for servers of your own"))
     keep.add_commands(add)
