@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -45,9 +46,9 @@ class AdminTests(SynchronousTestCase):
         yield Sample("xjrelay_delivery_seconds", self.histogram, ("here",))
         yield from queue("links", 3, 10)
 
-    def get(self, path: str, method: str = "GET") -> tuple[int, str]:
+    def get(self, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, str]:
         protocol = self.site.buildProtocol(None)
-        transport = StringTransport()
+        transport = StringTransport(peerAddress=IPv4Address("TCP", host, 40000))
         protocol.makeConnection(transport)
         protocol.dataReceived(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         head, _, body = transport.value().partition(b"\r\n\r\n")
@@ -139,6 +140,12 @@ class AdminTests(SynchronousTestCase):
         self.assertEqual(json.loads(self.get("/trace?id=c")[1]), {"events": [], "remembered": 3})
         self.assertEqual(self.get("/trace")[0], 400)
 
+    def test_who_wrote_to_whom_is_told_on_the_machine_itself_alone(self) -> None:
+        self.trace.note("accepted", "esa", "fajar", ["a"], "fajar/phone")
+        self.assertEqual(self.get("/trace?id=a", host="10.0.0.7"), (403, "only on the machine itself\n"))
+        code, text = self.get("/status", host="10.0.0.7")
+        self.assertEqual((code, "esa" in text), (200, False))
+
 
 class PulseTests(SynchronousTestCase):
     """A look at the clock each second."""
@@ -186,3 +193,7 @@ class DoorTests(SynchronousTestCase):
 
     def test_a_folder_whose_name_is_too_long_for_a_socket_is_no_reason_not_to_serve(self) -> None:
         self.assertEqual(self.doors(None, "on", Path("/tmp") / ("x" * MAX_PATH)), ([], []))
+        folder = Path(self.mktemp()) / ("x" * MAX_PATH)
+        folder.mkdir(parents=True)
+        [path] = self.doors(None, "on", folder)[1]
+        self.assertTrue(Path(path).parent.samefile(folder))

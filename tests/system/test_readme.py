@@ -62,6 +62,8 @@ class ReadmeTests(TestCase):
             self.ports |= dict(enumerate(found, first))
         path = f"{BIN}:{environment(home)['PATH']}"
         self.environ = environment(home, PATH=path, XJ_TRACKER=self.node.address)
+        # Where `make run` keeps its data, xj looks by itself.
+        self.environ["XJ_ADMIN_URL"] = str(home / "data" / "admin.sock")
         self.home = home
 
     def with_ports(self, text: str) -> str:

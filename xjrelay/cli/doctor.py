@@ -23,7 +23,7 @@ from xjrelay.cli.asking import About, NoAnswer, about, share_secret
 from xjrelay.cli.keep import data_dir
 from xjrelay.cli.options import Call, UsageError
 from xjrelay.cli.screen import safe
-from xjrelay.cli.status import look
+from xjrelay.cli.suite import look
 from xjrelay.client import aio
 from xjrelay.client.errors import ClientError, Insecure
 from xjrelay.client.model import Component

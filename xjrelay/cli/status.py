@@ -1,69 +1,109 @@
 # SPDX-License-Identifier: MIT
-"""``xj status``: who is there, as a tracker knows, and whether each answers."""
+"""``xj status``: the whole suite on a screen: who is there, how much each carries, what is wrong."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import argparse
 
+from xjrelay.cli import doors
 from xjrelay.cli.options import Call
 from xjrelay.cli.screen import safe, table
-from xjrelay.client import aio
-from xjrelay.client.errors import ClientError, Insecure
-from xjrelay.client.model import Component
-from xjrelay.client.target import Place, way_in
+from xjrelay.cli.suite import Seen, Suite, look_at_all
+
+HEAD = ["PROGRAM", "PLACE", "NAME", "VERSION", "ANSWERS", "USERS", "MESH", "FULLEST QUEUE", "STATE"]
+
+NO_DOORS = (
+    "Load and queues are not shown: no program's admin.sock can be opened from here. Run this as the user"
+    " whose programs they are, or say --admin."
+)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One program and whether it answers.
-
-    Attributes:
-        seconds: to the answer of a ping; None when there was none.
-        why: then, why not.
-    """
-
-    program: str
-    place: Place
-    name: str
-    seconds: float | None
-    why: str = ""
-
-    @property
-    def answer(self) -> str:
-        """For a table."""
-        return f"{self.seconds * 1000:.1f} ms" if self.seconds is not None else safe(f"no: {self.why}")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What may be typed after ``xj status``."""
+    doors.add_options(parser)
 
 
 async def status(call: Call) -> int:
-    """Draw the table; 1 when something doesn't answer."""
-    seen = [await look(call, "tracker", place) for place in call.trackers()]
-    components = await aio.components(call.url(), call.authority())
-    for one in sorted(components, key=lambda one: (one.type, one.host, one.port)):
-        seen.append(await look_at(call, one))
+    """Draw the suite; 1 when anything is wrong."""
+    suite = await look_at_all(call)
     if call.screen.as_json:
-        for each in seen:
-            place = str(each.place)
-            call.screen.show("", program=each.program, place=place, name=each.name, seconds=each.seconds)
+        for one in suite.programs:
+            call.screen.show("", **as_value(one))
+        if suite.wrong:
+            call.screen.show("", program="suite", wrong=suite.wrong)
     else:
-        rows = [[safe(one.program), safe(one.place), safe(one.name), one.answer] for one in seen]
-        call.screen.note(table([["PROGRAM", "PLACE", "NAME", "ANSWERS"], *rows]))
-    return 0 if all(one.seconds is not None for one in seen) else 1
+        call.screen.note(drawn(suite))
+    return 1 if suite.wrong else 0
 
 
-async def look(call: Call, program: str, place: Place, name: str = "") -> Seen:
-    """Ping one place."""
-    try:
-        return Seen(program, place, name, await aio.probe(place, program, call.authority()))
-    except ClientError as error:
-        return Seen(program, place, name, None, str(error))
+def drawn(suite: Suite) -> str:
+    """The table, and what is wrong."""
+    lines = [table([HEAD, *([safe(cell) for cell in cells(one)] for one in suite.programs)])]
+    if suite.wrong:
+        lines += ["", *(f"WRONG  {safe(one)}" for one in suite.wrong)]
+    if not suite.doors:
+        lines += ["", NO_DOORS]
+    return "\n".join(lines)
 
 
-async def look_at(call: Call, component: Component) -> Seen:
-    """Ping one that a tracker listed, with TLS where the tracker was asked so."""
-    program, host, port = component.type, component.host, component.port
-    name = component.name or ""
-    try:
-        place = way_in(program, host, port, component.endpoints, call.trackers()[0].tls)
-    except Insecure as error:
-        return Seen(program, Place(host, port), name, None, str(error))
-    return await look(call, program, place, name)
+def cells(one: Seen) -> list[str]:
+    """One program's row."""
+    return [
+        *(one.program, one.place, one.name, one.version or "-"),
+        answer(one),
+        users(one),
+        mesh(one),
+        queue(one),
+        state(one),
+    ]
+
+
+def answer(one: Seen) -> str:
+    """How long it took to answer."""
+    if one.seconds is not None:
+        return f"{one.seconds * 1000:.1f} ms"
+    return f"no: {one.why}" if one.why else "-"
+
+
+def users(one: Seen) -> str:
+    """Sessions at a relay, accounts online at a manager, peers of a peer, programs at a tracker."""
+    facts = one.facts
+    if "components" in facts:
+        return f"{len(facts['components'])} listed"
+    for name, what in (("online", " online"), ("sessions", ""), ("linked", " linked")):
+        if name in facts:
+            return f"{facts[name]}{what}"
+    return "-"
+
+
+def mesh(one: Seen) -> str:
+    """How many relays it is linked with, of how many there are."""
+    if "mesh" not in one.facts:
+        return "-"
+    linked = len(one.facts["mesh"])
+    return f"{linked} of {linked + len(one.facts.get('unlinked', ()))}"
+
+
+def queue(one: Seen) -> str:
+    """Its fullest queue, where anything waits at all."""
+    if "queues" not in one.facts:
+        return "-"
+    name, share = one.fullest
+    return f"{share:.0%} {name}" if share >= 0.01 else "empty"
+
+
+def state(one: Seen) -> str:
+    """In a word or two."""
+    if one.why:
+        return "away"
+    if one.facts.get("broken"):
+        return "broken"
+    if one.facts.get("draining"):
+        return "drains"
+    return "not ready" if one.facts.get("missing") else "serves"
+
+
+def as_value(one: Seen) -> dict[str, object]:
+    """For a script: what was seen, and what it said of itself."""
+    seen = {"program": one.program, "place": one.place, "name": one.name, "seconds": one.seconds}
+    return {**one.facts, **seen, "version": one.version, "why": one.why, "state": state(one)}

@@ -32,6 +32,7 @@ from xjrelay.net.metrics import CONTENT_TYPE, Metrics, Part, Sample, Samples
 from xjrelay.net.secure import Showing
 from xjrelay.servers.listening import Listening
 from xjrelay.servers.startup import Options, Program, StartupError
+from xjrelay.wire.endpoints import is_loopback
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -71,6 +72,18 @@ class _Page(Resource):
         request.setHeader(b"content-type", content_type.encode("ascii"))
         request.setHeader(b"content-length", b"%d" % len(body))
         return b"" if request.method == b"HEAD" else body
+
+
+class _Near(_Page):
+    """One that tells who wrote to whom, and so only whoever asks on the machine itself."""
+
+    def render(self, request: Request) -> bytes:
+        """The answer of now."""
+        host = str(getattr(request.getClientAddress(), "host", "") or "")
+        if host and not is_loopback(host.removeprefix("::ffff:")):
+            request.setResponseCode(403)
+            return b"only on the machine itself\n"
+        return super().render(request)
 
 
 class _Root(Resource):
@@ -179,7 +192,7 @@ def admin_site(
     root.putChild(b"readyz", _Page(lambda asked: _reasons(parts, lambda part: part.missing, "ready"), TEXT))
     root.putChild(b"metrics", _Page(lambda asked: (200, metrics.text()), CONTENT_TYPE))
     root.putChild(b"status", _Page(lambda asked: (200, _json(status(parts, process))), JSON))
-    root.putChild(b"trace", _Page(lambda asked: _traced(parts, asked.get("id", "")), JSON))
+    root.putChild(b"trace", _Near(lambda asked: _traced(parts, asked.get("id", "")), JSON))
     return _QuietSite(root, timeout=30, reactor=reactor)
 
 
@@ -229,15 +242,26 @@ class _Socket(Listening):
 def _socket(folder: Path) -> list[str]:
     path = str(folder.absolute() / SOCKET)
     if len(os.fsencode(path)) > MAX_PATH or ":" in path or "\\" in path:
-        _log.warn("no socket for xj status: {path} is too long, or has a colon", path=path)
-        return []
+        short = _by_descriptor(folder)
+        if short is None:
+            _log.warn("no socket for xj status: {path} is too long, or has a colon", path=path)
+            return []
+        path = short
     return [f"unix:{path}:mode=600:lockfile=0"]
+
+
+def _by_descriptor(folder: Path) -> str | None:
+    """A short name for a folder whose own is too long, as long as this process lives."""
+    if not Path("/proc/self/fd").is_dir() or not folder.is_dir():
+        return None
+    return f"/proc/self/fd/{os.open(folder, os.O_PATH | os.O_CLOEXEC)}/{SOCKET}"
 
 
 def status(parts: Sequence[Part], process: str) -> dict[str, Any]:
     """Everything that ``xj status`` and ``xj top`` draw, for JSON.
 
     Returns:
+        An object:
         ``{"process", "version", "time", "cpu", "programs": [{"program", "missing", "broken", "links",
         "counters", "queues", ...facts}]}``; ``time`` in seconds since the epoch, ``cpu`` in seconds.
     """

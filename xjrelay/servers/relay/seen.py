@@ -84,6 +84,6 @@ class Seen:
             "waiting": relay.switch.waiting,
             "manager": relay.upstream.linked,
             "mesh": relay.peers.linked,
-            "missing": [str(place) for place in relay.peers.missing],
+            "unlinked": [str(place) for place in relay.peers.missing],
             "draining": relay.switch.draining,
         }
