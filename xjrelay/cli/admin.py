@@ -44,8 +44,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar="WHAT")
 
     def add(name: str, verb: Verb, help: str) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, parents=[common(again=True), _where()], help=help, description=help)
+        made = verbs.add_parser(name, parents=[common(again=True)], help=help, description=help)
         made.set_defaults(verb=verb)
+        add_where(made)
         return made
 
     add("sessions", sessions, "who is logged in, and where").add_argument("who", nargs="?", metavar="USER")
@@ -82,8 +83,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _where() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(add_help=False)
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Where the manager is, and the token."""
     parser.add_argument(
         "--admin",
         metavar="PLACE",
@@ -97,7 +98,6 @@ def _where() -> argparse.ArgumentParser:
         metavar="FILE",
         help="its first line is the token (XJ_ADMIN_TOKEN; default $XDG_CONFIG_HOME/xjrelay/admin.token)",
     )
-    return parser
 
 
 async def admin(call: Call) -> int:

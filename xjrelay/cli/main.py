@@ -15,6 +15,7 @@ from xjrelay.cli import (
     admin,
     certs,
     chat,
+    config,
     direct,
     doctor,
     invite,
@@ -118,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
     prove.add_options(add("prove", prove.prove, "whether messages are kept while things break"))
     plan.add_options(add("plan", plan.plan_here, "how many users this machine can take"))
     admin.add_options(add("admin", admin.admin, "act on running servers: sessions, bans, relays, keys"))
+    config.add_options(add("config", config.main, "what is wrong with a configuration, and what is in force"))
     certs.add_options(add("certs", certs.certs, "an authority and certificates for servers of your own"))
     keep.add_commands(add)
     return xj

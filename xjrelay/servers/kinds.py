@@ -8,6 +8,7 @@ Opens nothing, resolves nothing.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,27 @@ def _flag(text: str) -> bool:
     if text.lower() in ("0", "false", "no", "off"):
         return False
     raise ValueError("true or false")
+
+
+_UNITS = {
+    **{"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400},
+    **{"second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600},
+    **{"day": 86400, "days": 86400},
+}
+_SIZES = {"b": 1, "k": 2**10, "kb": 2**10, "kib": 2**10, "m": 2**20, "mb": 2**20, "mib": 2**20}
+_SIZES |= {"g": 2**30, "gb": 2**30, "gib": 2**30, "byte": 1, "bytes": 1}
+
+
+def meant(kind: Kind, text: str) -> str | None:
+    """The number that somebody meant who wrote a unit; None where that is not clear."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text)
+    if found is None:
+        return None
+    number, unit = float(found[1]), found[2].lower()
+    factor = (_UNITS if kind is SECONDS else _SIZES if kind is BYTES else {}).get(unit)
+    if factor is None:
+        return found[1] if kind.name == "number" else None
+    return f"{number * factor:g}" if kind is SECONDS else str(int(number * factor))
 
 
 def choice(*names: str) -> Kind:

@@ -23,11 +23,16 @@ from typing import Any, NoReturn
 from twisted.python import usage
 
 from xjrelay import __version__
+from xjrelay.servers import kinds
 from xjrelay.servers.kinds import FLAG
 from xjrelay.servers.option_table import ALL, SERVERS, TABLE, Option
 
 USAGE_STATUS = 2
 """The exit status of a wrong option."""
+
+_Said = tuple[str, list[tuple[str, str]]]
+"""Where an option was said, and its texts, each with where that is."""
+
 
 class OptionError(usage.UsageError):
     """A wrong option; the text is one line that says which, and where it was said."""
@@ -43,14 +48,19 @@ class ProgramOptions(usage.Options):
         program: ``tracker``, ``manager``, ``relay``, ``node`` or ``peer``.
         sources: for each name where its value came from: ``--name``, ``XJ_NAME``, ``file:line`` or
             ``default``.
+        places: for each name that was said, where each of its values was.
         environ: the environment that counts.
+        problems: None, and what is wrong is raised; or a list, which gets everything that is wrong, each
+            option of these having its default.
     """
 
     program: str
     environ: Mapping[str, str] = os.environ
+    problems: list[str] | None = None
 
     def __init__(self) -> None:
         self.sources: dict[str, str] = {}
+        self.places: dict[str, list[str]] = {}
         self._said: dict[str, list[str]] = {}
         super().__init__()
 
@@ -70,7 +80,7 @@ class ProgramOptions(usage.Options):
         known = {option.name: option for option in TABLE if option.belongs_to(self.program)}
         self.clear()
         self._decide(known["config"], {})
-        in_file = _from_file(self["config"], known) if self["config"] is not None else {}
+        in_file = _from_file(self["config"], known, self._wrong) if self["config"] is not None else {}
         for option in known.values():
             self._decide(option, in_file)
 
@@ -99,20 +109,35 @@ class ProgramOptions(usage.Options):
         """The first line of the help."""
         return f"Usage: twistd [options] {_plugin(self.program)} [options]\n"
 
-    def _decide(self, option: Option, in_file: Mapping[str, tuple[str, list[str]]]) -> None:
+    def _decide(self, option: Option, in_file: Mapping[str, _Said]) -> None:
         name = option.name
+        self.sources[name], self[name] = "default", option.default_for(self.program)
         if name in self._said:
-            source, texts = f"--{name}", self._said[name]
+            source = f"--{name}"
+            texts = [(source, text) for text in self._said[name]]
         elif option.variable in self.environ:
-            source, texts = option.variable, [self.environ[option.variable]]
-            texts = re.split(r"[\s,]+", texts[0].strip()) if option.repeatable else texts
+            source, text = option.variable, self.environ[option.variable]
+            parts = re.split(r"[\s,]+", text.strip()) if option.repeatable else [text]
+            texts = [(source, part) for part in parts]
         elif name in in_file:
             source, texts = in_file[name]
         else:
-            self.sources[name], self[name] = "default", option.default_for(self.program)
             return
-        values = [_parse(option, source, text) for text in texts]
-        self.sources[name], self[name] = source, values if option.repeatable else values[-1]
+        values = []
+        for place, text in texts:
+            try:
+                values.append(_parse(option, place, text))
+            except OptionError as error:
+                self._wrong(error)
+            else:
+                self.places.setdefault(name, []).append(place)
+        if values or not texts:
+            self.sources[name], self[name] = source, values if option.repeatable else values[-1]
+
+    def _wrong(self, error: OptionError) -> None:
+        if self.problems is None:
+            raise error
+        self.problems.append(str(error))
 
 
 def options_for(program: str) -> type[ProgramOptions]:
@@ -187,25 +212,40 @@ def _parse(option: Option, source: str, text: str) -> Any:
     try:
         return option.kind.parse(text)
     except ValueError as error:
-        raise OptionError(f"{source}: {text!r} is not {error}") from None
+        meant = kinds.meant(option.kind, text)
+        hint = f"; say {meant}" if meant else ""
+        raise OptionError(f"{source}: {text!r} is not {error}{hint}") from None
 
 
-def _from_file(path: Path, known: Mapping[str, Option]) -> dict[str, tuple[str, list[str]]]:
-    """Each option a TOML file gives: where, and its texts."""
+def _from_file(
+    path: Path, known: Mapping[str, Option], wrong: Callable[[OptionError], None]
+) -> dict[str, _Said]:
+    """Each option a TOML file gives: where, and its texts, each with where it is."""
+    found: dict[str, _Said] = {}
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise OptionError(f"--config: cannot read {path}: {why}") from None
+        wrong(OptionError(f"--config: cannot read {path}: {why}"))
+        return found
     except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"{path}: not TOML: {error}") from None
-    return dict(_entry(path, text, known, key, value) for key, value in values.items())
+        place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else text.count("\n") + 1
+        wrong(OptionError(f"{path}:{line}: not TOML: {error}"))
+        return found
+    for key, value in values.items():
+        try:
+            name, said = _entry(path, text, known, key, value)
+            found[name] = said
+        except OptionError as error:
+            wrong(error)
+    return found
 
 
 def _entry(
     path: Path, text: str, known: Mapping[str, Option], key: str, value: object
-) -> tuple[str, tuple[str, list[str]]]:
+) -> tuple[str, _Said]:
     source = f"{path}:{_line_of(text, key)}"
     option = known.get(key.replace("_", "-"))
     if option is None or option.name == "config":
@@ -214,15 +254,19 @@ def _entry(
         raise OptionError(f"{source}: unknown key {key!r}{hint}")
     if isinstance(value, list) and not option.repeatable:
         raise OptionError(f"{source}: {key} takes one value")
-    return option.name, (f"{source}: {key}", list(_texts(source, key, option, value)))
+    return option.name, (f"{source}: {key}", list(_texts(path, text, key, option, value)))
 
 
-def _texts(source: str, key: str, option: Option, value: object) -> Iterator[str]:
+def _texts(path: Path, text: str, key: str, option: Option, value: object) -> Iterator[tuple[str, str]]:
+    at = _line_of(text, key)
     for one in value if isinstance(value, list) else [value]:
+        if isinstance(value, list) and isinstance(one, str):
+            at = _line_from(text, at, one)
+        source = f"{path}:{at}"
         # A boolean is for flags and nothing else is; TOML has real types, so they are held to.
         if isinstance(one, bool) != (option.kind is FLAG) or not isinstance(one, str | int | float):
             raise OptionError(f"{source}: {key}: {one!r} is not {_expected(option)}")
-        yield str(one).lower() if isinstance(one, bool) else str(one)
+        yield f"{source}: {key}", str(one).lower() if isinstance(one, bool) else str(one)
 
 
 def _expected(option: Option) -> str:
@@ -239,6 +283,14 @@ def _line_of(text: str, key: str) -> int:
         if pattern.match(line):
             return number
     return 1
+
+
+def _line_from(text: str, start: int, one: str) -> int:
+    """The line of a list's element, looked for from where the one before it stands."""
+    for number, line in enumerate(text.splitlines()[start - 1 :], start):
+        if any(f"{quote}{one}{quote}" in line for quote in "\"'"):
+            return number
+    return start
 
 
 def _exit(program: str, error: Exception) -> NoReturn:
