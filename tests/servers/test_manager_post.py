@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from tests.servers.manager_rig import Frame, ManagerCase, Rig, Wire, said
+from xjrelay.servers.manager import post
 from xjrelay.storage.interfaces import Kept, Letter, Mail, MailboxStore, StoreFailed
 from xjrelay.storage.memory import memory_manager_stores
 
@@ -33,9 +34,9 @@ class SlowMailbox:
         done, letters, now, most = self._waiting.pop(0)
         self.real.store(letters, now, most).chainDeferred(done)
 
-    def fail(self) -> None:
+    def fail(self, error: Exception | None = None) -> None:
         """The oldest write could not be done."""
-        self._waiting.pop(0)[0].errback(StoreFailed("the disk is full"))
+        self._waiting.pop(0)[0].errback(error or StoreFailed("the disk is full"))
 
     def mail(self, recipient: str, resource: str, after: int, limit: int) -> Deferred[list[Mail]]:
         self.asked.append("mail")
@@ -103,6 +104,33 @@ class SlowDisk(ManagerCase):
         self.mailbox.finish()
         self.assertEqual(self.outcomes(), [("stored", ["2", "3", "4", "5"])])
         self.assertEqual(self.mailbox.asked, ["store 1 2", "store 1", "store 2 3 4 5"])
+
+    def test_a_fault_of_ours_holds_nobody_up(self) -> None:
+        self.say("1")
+        self.say("a", **{"from": "fajar", "to": "esa"})
+        self.open()
+        self.mailbox.fail(KeyError("nobody thought of it"))
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.mailbox.finish()
+        heard = self.relay.take()
+        receipts = [(one["status"], one["ids"]) for one in said(heard, stanza="receipt")]
+        self.assertEqual(receipts, [("failed", ["1"]), ("stored", ["a"])])
+        self.assertEqual(len(said(heard, message="mail")), 1)
+
+    def test_so_many_bytes_wait_for_the_disk_and_no_more(self) -> None:
+        self.patch(post, "MAX_BYTES", 1000)
+        self.say("1", body="x" * 900)
+        self.say("2", body="x" * 900)
+        self.assertEqual(self.outcomes(), [])
+        self.say("3")
+        self.assertEqual(self.outcomes(), [("failed", ["3"])])
+        self.mailbox.finish()
+        self.assertEqual(self.outcomes(), [("stored", ["1"]), ("failed", ["2"])])  # nothing is overtaken
+        self.say("2", again=True)
+        self.say("3")
+        self.mailbox.finish()
+        self.mailbox.finish()
+        self.assertEqual(self.outcomes(), [("stored", ["2"]), ("stored", ["3"])])
 
     def test_another_pair_s_are_stored_all_the_same(self) -> None:
         self.say("1")

@@ -10,6 +10,7 @@ decided in :mod:`sessions`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Coroutine
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -33,6 +34,9 @@ _log = Logger()
 
 MAX_LETTERS = 20_000
 """Messages that may wait for the disk; the next is answered 503."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""The same bound in bytes, of which one message may be over."""
 
 WINDOW = 100
 """Messages handed out at a time; the next come when half have been taken."""
@@ -102,8 +106,9 @@ class Post:
         self._incoming: list[_Incoming] = []
         self._storing = False
         self._batches = 0  # how many have been stored, or refused
-        self._readers: list[tuple[int, Stay, Seat]] = []  # each waits for so many batches
+        self._readers: deque[tuple[int, Stay, Seat]] = deque()  # each waits for so many batches
         self._waiting = 0
+        self._waiting_bytes = 0
         self._taken: list[tuple[str, int]] = []
         self._calls: set[IDelayedCall] = set()
         self._submitting: IDelayedCall | None = None
@@ -155,15 +160,19 @@ class Post:
         passes = not seat.gate or seat.gate.passes(sender, to.key, message.again is True)
         if (
             not passes
-            or self._waiting >= MAX_LETTERS
+            or self._is_full()
             or not self._sessions.may_store(seat, to.key, to.resource)
         ):
             self._tell([one], [_NOT_NOW])
             return
         self._waiting += 1
+        self._waiting_bytes += len(letter.frame)
         self._incoming.append(one)
         if self._submitting is None:
             self._submitting = self._context.clock.callLater(0, self.submit)
+
+    def _is_full(self) -> bool:
+        return self._waiting >= MAX_LETTERS or self._waiting_bytes >= MAX_BYTES
 
     def submit(self) -> None:
         """Give the store what has come."""
@@ -185,6 +194,7 @@ class Post:
                 if welcome := self._still_welcome(incoming):
                     await self._keep(welcome)
                 self._waiting -= len(incoming)
+                self._waiting_bytes -= sum(len(one.letter.frame) for one in incoming)
                 self._batches += 1
                 self._read_what_waited()
         finally:
@@ -210,6 +220,9 @@ class Post:
             outcomes = [_OUTCOMES[one] for one in kept]
         except StoreError as error:
             _log.error("{count} messages could not be stored: {why}", count=len(incoming), why=error)
+            outcomes = [_NOT_NOW] * len(incoming)
+        except Exception:  # a fault of ours: those behind them must not wait for ever
+            _log.failure("{count} messages could not be stored", count=len(incoming))
             outcomes = [_NOT_NOW] * len(incoming)
         self._tell(incoming, outcomes)
 
@@ -251,7 +264,7 @@ class Post:
     def _read_what_waited(self) -> None:
         """The mailboxes for which everything that had come is stored."""
         while self._readers and self._readers[0][0] <= self._batches:
-            _, stay, seat = self._readers.pop(0)
+            _, stay, seat = self._readers.popleft()
             if not self._stopped:
                 self._spawn(f"handing out mail at {stay.relay}", self._read(stay, seat))
 
