@@ -60,13 +60,13 @@ class Lengths:
         seconds: of each measurement.
         rounds: of each; the best counts.
         sessions: the most that are idle.
-        rest: seconds for which they are watched: two heartbeats.
+        rest: seconds for which they are watched: as long as a heartbeat at the least.
     """
 
     seconds: float = 1.0
     rounds: int = 2
     sessions: int = CONNECTED[-1]
-    rest: float = 30.0
+    rest: float = 16.0
 
 
 def _cpu(
@@ -140,7 +140,7 @@ def _idle_peer(peer: Peer, lengths: Lengths) -> Idle:
             count = min(count, XMPP_SESSIONS)
             peer.accounts(process, [f"r{number}" for number in range(count)])
         before = process.resident()
-        load = Load(peer.idle(process.port, count), Run(at_once=2_000))
+        load = Load(peer.idle(process.port, count), Run(at_once=peer.at_once))
         stack.callback(load.end)
         held = process.resident() - before
         return Idle(peer.name, count, held / count, _share(process, lengths.rest / 15))

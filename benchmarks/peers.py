@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import wires, xmpp
@@ -28,6 +28,9 @@ class Peer:
         wire: what is said to it.
         tls: 0 it isn't measured over TLS, 1 TLS from the beginning, 2 after a line in the clear.
         accounts: makes accounts, where it needs them.
+        package: the distribution's name of it, where that is not the program's.
+        at_once: connections logged in at a time: as many as it has a backlog for, and many where it lets
+            each wait.
     """
 
     name: str
@@ -36,7 +39,8 @@ class Peer:
     wire: Wire
     tls: int = 0
     accounts: Callable[[Process, Sequence[str]], None] | None = None
-    package: str = field(default="")
+    package: str = ""
+    at_once: int = 128
 
     @property
     def installed(self) -> bool:
@@ -205,6 +209,7 @@ NGIRCD = Peer(
     "ngircd",
     _run("ngircd", "--nodaemon", "--config", "{folder}/ngircd.conf", config=("ngircd.conf", _NGIRCD, "")),
     wires.IRC,
+    at_once=8,
 )
 INSPIRCD = Peer(
     "inspircd",
@@ -214,6 +219,7 @@ INSPIRCD = Peer(
         config=("inspircd.conf", _INSPIRCD, ""),
     ),
     wires.IRC,
+    at_once=2_000,
 )
 PROSODY = Peer("prosody", "prosody", _xmpp("prosody", 1), wires.XMPP, accounts=_xmpp_accounts)
 EJABBERD = Peer(

@@ -78,11 +78,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scene", action="append", choices=SCENES, help="repeatable; all of them")
     parser.add_argument("--shape", action="append", help="PAIRSxWINDOW; repeatable")
     parser.add_argument("--size", action="append", type=int, help="bytes of the bodies; repeatable")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=0.8, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=2, help="of which the best counts")
     parser.add_argument("--curves", action="store_true", help="also what grows, and the sessions at rest")
     parser.add_argument("--idle", type=int, metavar="SESSIONS", help="instead: sessions that say nothing")
-    parser.add_argument("--rest", type=float, default=30.0, help="seconds for which those are watched")
+    parser.add_argument("--rest", type=float, default=16.0, help="seconds for which those are watched")
     parser.add_argument("--report", type=Path, metavar="DIR", help="where to write results.md and .json")
     return parser.parse_args(arguments)
 

@@ -86,12 +86,14 @@ class Subject:
         processes: whose CPU time counts.
         plan: makes a plan.
         longest: bytes of a body that it can carry.
+        at_once: connections logged in at a time.
     """
 
     name: str
     processes: list[Process]
     plan: Planner
     longest: int
+    at_once: int = 128
 
 
 @contextmanager
@@ -124,7 +126,7 @@ def _peer(stack: ExitStack, peer: Peer, pairs: int, secure: bool) -> Subject:
     def plan(pairs: int, size: int, offline: bool) -> Plan:
         return peer.plan(process.port, pairs, size, offline, secure)
 
-    return Subject(peer.name, [process], plan, peer.wire.longest)
+    return Subject(peer.name, [process], plan, peer.wire.longest, peer.at_once)
 
 
 def _ours(stack: ExitStack, options: Options, secure: bool) -> list[Subject]:
@@ -189,7 +191,8 @@ def _turn(scene: str, found: list[Subject], pairs: int, run: Run, size: int) -> 
     offline = scene == OFFLINE
     for subject in found:
         if size <= subject.longest:
-            case = Case(scene, subject.name, pairs, run, size, each=2 if offline else 1)
+            mine = replace(run, at_once=subject.at_once)
+            case = Case(scene, subject.name, pairs, mine, size, each=2 if offline else 1)
             yield observe(case, subject.processes, subject.plan(pairs, size, offline))
 
 
