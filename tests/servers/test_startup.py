@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from xjrelay.net.context import Limits
 from xjrelay.security.secret import SecretError
-from xjrelay.servers.jsonlog import json_line
+from xjrelay.servers.jsonlog import NEVER, event_name, json_line
 from xjrelay.servers.options import options_for
 from xjrelay.servers.startup import (
     Program,
@@ -165,7 +165,8 @@ class JsonLineTests(SynchronousTestCase):
     """An event as JSON."""
 
     def line(self, **event: Any) -> Any:
-        return json.loads(json_line({"log_time": 1.5, "log_level": LogLevel.warn, **event}) or "null")
+        whole = {"log_time": 1.5, "log_level": LogLevel.warn, **event}
+        return json.loads(json_line(whole, "relay") or "null")
 
     def test_has_the_text_and_the_fields(self) -> None:
         said = {"log_format": "{link} closed: {reason}", "log_namespace": "x.y"}
@@ -175,6 +176,8 @@ class JsonLineTests(SynchronousTestCase):
             {
                 "time": "1970-01-01T00:00:01.500+00:00",
                 "level": "warn",
+                "program": "relay",
+                "event": "closed",
                 "namespace": "x.y",
                 "text": "relay#1 closed: done",
                 "link": "relay#1",
@@ -198,6 +201,24 @@ class JsonLineTests(SynchronousTestCase):
 
     def test_an_event_without_text_is_no_line(self) -> None:
         self.assertIsNone(self.line())
+
+    def test_an_event_has_a_name(self) -> None:
+        self.assertEqual(self.line(log_format="{link} closed: {why}", why="x")["event"], "closed")
+        self.assertEqual(self.line(log_format="it broke", event="broken")["event"], "broken")
+        self.assertEqual(self.line(log_format="{log_text}", log_text="old", message=())["event"], "twisted")
+        self.assertEqual(event_name("the reactor's turn failed: {why!r}"), "the-reactors-turn-failed")
+
+    def test_of_several_programs_in_a_process_it_says_which(self) -> None:
+        self.assertEqual(self.line(log_format="x", link="relay1:relay#7")["program"], "relay1")
+        self.assertEqual(self.line(log_format="x", program="manager")["program"], "manager")
+
+    def test_a_message_s_id_is_a_field_and_twisted_s_own_is_none(self) -> None:
+        self.assertEqual(self.line(log_format="x", message="m1")["message"], "m1")
+        self.assertNotIn("message", self.line(log_format="x", message=("old",)))
+
+    def test_what_is_nobody_s_to_read_is_left_out(self) -> None:
+        for name in NEVER:
+            self.assertNotIn(name, self.line(log_format="x", **{name: "rahasia"}))
 
     def test_a_field_can_not_stand_in_for_the_lines_own_keys(self) -> None:
         line = self.line(log_format="x", level="fatal", text="y", namespace="z")

@@ -136,6 +136,8 @@ class Context:
     dialling: Dialling = field(default_factory=Dialling)
     vouch: Vouch | None = None
     trace: Trace | None = None
+    prefix: str = ""
+    """Before the name of each link, where several programs share a process: ``relay1:``."""
     serial: int = 0
     wheels: dict[float, Wheel] = field(default_factory=dict)
     _rates: tuple[Limits, Rates] | None = None
@@ -154,6 +156,10 @@ class Context:
         if found is None:
             found = self.wheels[interval] = Wheel(self.clock, interval)
         return found
+
+    def link_name(self, label: str) -> str:
+        """What a new link is called in the log."""
+        return f"{self.prefix}{label}#{self.next_serial()}"
 
     def next_serial(self) -> int:
         """A number for a new link, for the log."""

@@ -118,5 +118,10 @@ class LinkFactory(ServerFactory, Generic[LinkType]):
         self.context.counters.limited[option] += 1
         if reason not in self._warned:  # a flood makes one line, not one each
             count = len(self.links)
-            _log.warn("a connection was refused: {why}, {count} are open", why=reason.value, count=count)
+            _log.warn(
+                "a connection was refused: {why}, {count} are open",
+                event="link-refused",
+                why=reason.value,
+                count=count,
+            )
             self._warned.add(reason)

@@ -111,7 +111,7 @@ class Link(Protocol):
         self.close_reason: CloseReason | None = None
         self.on_established: Callable[[Link], None] | None = None
         self.on_gone: Callable[[Link], None] | None = None
-        self.name = f"{self.label}#{context.next_serial()}"
+        self.name = context.link_name(self.label)
         self.interval = context.limits.ping_interval
         self.must_answer = not self.may_be_mute
         self._max_frame = max_frame or context.limits.max_frame
@@ -382,7 +382,7 @@ class Link(Protocol):
     def _speak(self) -> None:
         over = " over TLS" if is_tls(self.transport) else ""
         peer = self.transport.getPeer()
-        _log.info("{link} open with {peer}{over}", link=self.name, peer=peer, over=over)
+        _log.info("{link} open with {peer}{over}", event="link-opened", link=self.name, peer=peer, over=over)
         self.opened()
 
     def dataReceived(self, data: bytes) -> None:
@@ -422,7 +422,8 @@ class Link(Protocol):
         counters = self.context.counters
         counters.links_open -= 1
         counters.closed[self.close_reason] += 1
-        _log.info("{link} closed: {reason}{why}", link=self.name, reason=self.close_reason.value, why=why)
+        said = {"link": self.name, "reason": self.close_reason.value, "why": why}
+        _log.info("{link} closed: {reason}{why}", event="link-closed", **said)
         try:
             self.closed(self.close_reason)
         finally:

@@ -93,7 +93,7 @@ def starting(program: str, make: Callable[[], Made], errors: TextIO | None = Non
 
 def _tell(program: str, error: StartupError, stream: TextIO | None) -> None:
     # Both, because a daemon's standard error goes nowhere and its log may not be looked at.
-    _log.error("{program} can't start: {why}", program=program, why=str(error))
+    _log.error("{program} can't start: {why}", event="cannot-start", program=program, why=str(error))
     if stream is not None:
         print(f"{plugin_name(program)}: {error}", file=stream, flush=True)
 
@@ -159,7 +159,7 @@ class Program(MultiService):
         """Chooses the log's format, which twistd asks of its application."""
         if self._options["log-format"] == "json" and isinstance(parent, Componentized):
             twistd = getattr(self._options, "parent", None) or {}
-            parent.setComponent(ILogObserver, json_observer(twistd))
+            parent.setComponent(ILogObserver, json_observer(twistd, self.program))
         super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
@@ -254,7 +254,7 @@ def take_files() -> None:
 
 def announce(program: str, host: str, port: int) -> None:
     """The one line that says: this program serves."""
-    _log.info("xjrelay ready {program} {host}:{port}", program=program, host=host, port=port)
+    _log.info("xjrelay ready {program} {host}:{port}", event="ready", program=program, host=host, port=port)
 
 
 _locked: list[int] = []

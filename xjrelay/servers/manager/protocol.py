@@ -122,7 +122,12 @@ class ManagerProtocol(AdmittingLink):
             self._user = user
             self.phase = Phase.MANAGER_USER
             self.established()
-            _log.info("{link} is user {username}", link=self.name, username=user.username)
+            _log.info(
+                "{link} is user {username}",
+                event="user-logged-in",
+                link=self.name,
+                username=user.username,
+            )
 
     async def _turn(self, turns: Turns, begun: bool) -> bool:
         """Wait for it, unless the link goes; a user's time for its login is not spent by others' logins."""

@@ -187,7 +187,7 @@ class Relays:
         seat = self._seats[row.name] = Seat(link, row, hello)
         self._placement.add(row.name)
         self._welcome(seat)
-        _log.info("{link} is {relay}", link=link.name, relay=row.name)
+        _log.info("{link} is {relay}", event="relay-joined", link=link.name, relay=row.name)
         return seat
 
     def leave(self, seat: Seat) -> bool:

@@ -163,7 +163,12 @@ class Sessions:
         self._leases[name] = self._clock.callLater(self._lease, self._give_up, name)
 
     def _give_up(self, name: str) -> None:
-        _log.warn("{relay} has been away for {seconds} s and is given up", relay=name, seconds=self._lease)
+        _log.warn(
+            "{relay} has been away for {seconds} s and is given up",
+            event="relay-given-up",
+            relay=name,
+            seconds=self._lease,
+        )
         self._leases.pop(name, None)
         stays = self.where.give_up(name)
         self._relays.give_up(name)

@@ -37,7 +37,7 @@ from xjrelay.servers.startup import (
     limits,
     starting,
 )
-from xjrelay.servers.tracing import remembering
+from xjrelay.servers.tracing import prefix, remembering
 from xjrelay.storage.audit import FileAudit
 from xjrelay.storage.migrate import prepare
 from xjrelay.storage.roster import open_manager_stores
@@ -68,7 +68,8 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
             *(reactor, random.Random(), limits(options)),
             dialling=security.dialling,
             vouch=security.vouch,
-            trace=remembering(options, reactor),
+            trace=remembering(options, reactor, "manager"),
+            prefix=prefix(options),
         ),
         stores=open_manager_stores(reactor, database),
         secret=cluster_secret(options),

@@ -97,6 +97,7 @@ class NodeService(Program):
             "near": self._near,
             "admin": None,
             "admin-socket": "off",
+            "part": name,
             **more,
         }
         program = self._makers[kind](options, self._reactor, lambda place: self._serves(name, place))

@@ -120,7 +120,7 @@ def _peer(
 ) -> LocalPeer:
     key = folder / "peer.key"
     identity = Identity(load_key(key), str(key))
-    trace = remembering(options, reactor)
+    trace = remembering(options, reactor, "peer")
     context = Context(reactor, random.SystemRandom(), startup.limits(options), trace=trace)
     advertised = next(((one.host, one.port) for one in options["advertise"]), None)
     return LocalPeer(reactor, context, identity, name, stores, Whereabouts(advertised))

@@ -55,7 +55,7 @@ class Draining:
             Fires when nobody is left who could move, or when the time is up.
         """
         if not self._switch.draining:
-            _log.info("draining for {seconds} s", seconds=within)
+            _log.info("draining for {seconds} s", event="relay-drains", seconds=within)
             self._switch.draining = True
             self._upstream.drains()
         self._upstream.on_lost = self._finish

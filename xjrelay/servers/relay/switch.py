@@ -183,7 +183,13 @@ class Switch:
             self._finish(replaced.handle, CloseReason.REPLACED)
         for one in self.announcing:
             one.user_opened(session)
-        _log.info("{link} is {user}", link=link.name, user=session.route.full, session=user.session)
+        _log.info(
+            "{link} is {user}",
+            event="session-opened",
+            link=link.name,
+            user=session.route.full,
+            session=user.session,
+        )
         return session
 
     def resume(self, link: UserLink, username: str, key: str, h: int) -> Resumption:
@@ -201,7 +207,7 @@ class Switch:
         self._detached -= waited
         self._new_key(session)
         self._absent(session, False)
-        _log.info("{link} is {user} again", link=link.name, user=session.route.full)
+        _log.info("{link} is {user} again", event="session-resumed", link=link.name, user=session.route.full)
         return Resumption(session, again)
 
     def detached(self, session: UserSession, reason: CloseReason) -> None:
@@ -240,7 +246,12 @@ class Switch:
 
     def _finish(self, session: UserSession, reason: CloseReason) -> None:
         self._detached -= session.expiry is not None
-        _log.info("session of {user} ended: {reason}", user=session.route.full, reason=reason.value)
+        _log.info(
+            "session of {user} ended: {reason}",
+            event="session-ended",
+            user=session.route.full,
+            reason=reason.value,
+        )
         error = RemoteError(_CODES.get(reason, Code.UNAUTHORIZED), reason.value, reason)
         with gathered(self.context.batch):
             for owed in session.finish(error):

@@ -28,7 +28,7 @@ from xjrelay.servers.startup import (
     quick_reactor,
     starting,
 )
-from xjrelay.servers.tracing import remembering
+from xjrelay.servers.tracing import prefix, remembering
 
 Options = options_for("relay")
 ANNOUNCE = announcing("relay")
@@ -54,7 +54,8 @@ def build(
         *(reactor, random.SystemRandom(), limits(options)),
         dialling=security.dialling,
         vouch=security.vouch,
-        trace=remembering(options, reactor),
+        trace=remembering(options, reactor, "relay"),
+        prefix=prefix(options),
     )
     settings = _settings(options)
     relay = Relay(

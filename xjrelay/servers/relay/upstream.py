@@ -251,7 +251,12 @@ class Upstream:
         self.renewed(welcome.keys, welcome.token)
         self._identity.name = welcome.username
         self._link = link
-        _log.info("{link} welcomed us as {name}", link=link.name, name=welcome.username)
+        _log.info(
+            "{link} welcomed us as {name}",
+            event="manager-joined",
+            link=link.name,
+            name=welcome.username,
+        )
         self.post.linked(link)
         self.on_given_up(welcome.gone)
         if welcome.fresh:

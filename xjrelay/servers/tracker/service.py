@@ -37,6 +37,7 @@ class TrackerConfig:
     vouch: Vouch | None = None
     lease: float = DEFAULT_LEASE
     limits: Limits = field(default_factory=Limits)
+    prefix: str = ""
 
 
 class TrackerService(MultiService):
@@ -66,7 +67,7 @@ class TrackerService(MultiService):
         serving: Serving = lambda place: None,
     ) -> None:
         super().__init__()
-        self.context = Context(reactor, rng, config.limits, vouch=config.vouch)
+        self.context = Context(reactor, rng, config.limits, vouch=config.vouch, prefix=config.prefix)
         self.rendezvous = Rendezvous(reactor, stores.directory, config.lease)
         self.factory = TrackerFactory(self.context, self.rendezvous, secret.server)
         plain = config.allow_plaintext

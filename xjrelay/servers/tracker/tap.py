@@ -13,6 +13,7 @@ from xjrelay.servers.notify import Notify
 from xjrelay.servers.options import options_for
 from xjrelay.servers.reloading import limiting, rereading
 from xjrelay.servers.security import LinkSecurity, hanging_up
+from xjrelay.servers.tracing import prefix
 from xjrelay.servers.tracker.seen import Seen
 from xjrelay.servers.tracker.service import TrackerConfig, TrackerService
 from xjrelay.storage.directory import open_tracker_stores
@@ -46,6 +47,7 @@ def make_service(options: startup.Options, reactor: Any, serving: Serving = ANNO
         vouch=security.vouch,
         lease=options["lease"],
         limits=startup.limits(options),
+        prefix=prefix(options),
     )
     stores = open_tracker_stores(reactor, database)
     tracker = TrackerService(reactor, random.Random(), secret, stores, config, serving)
