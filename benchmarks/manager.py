@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import selectors
 import statistics
 import time
@@ -20,6 +21,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from xml.parsers import expat
+
+import msgspec
 
 from benchmarks import xmpp
 from benchmarks.dialects import OWNER, serving
@@ -47,7 +51,10 @@ DEFAULTS = {"ours": DEFAULT_ROUNDS, "prosody": 10_000, "ejabberd": 0}
 
 @dataclass
 class Row:
-    """One operation on one server; medians of microseconds, bytes both ways."""
+    """One operation on one server; microseconds, bytes both ways.
+
+    ``read`` is what a client in Python takes to parse the answer, JSON by msgspec, XML by expat.
+    """
 
     server: str
     what: str
@@ -58,6 +65,7 @@ class Row:
     heard: int
     sent_deflated: int
     heard_deflated: int
+    read: float
 
 
 @dataclass
@@ -98,6 +106,7 @@ class Measured:
             heard=sum(map(len, heard)) // count,
             sent_deflated=self._deflated(sent) // count,
             heard_deflated=self._deflated(heard) // count,
+            read=statistics.median(reading_time(one) for one in heard) * 1e6,
         )
 
     def _deflated(self, pieces: list[bytes]) -> int:
@@ -108,6 +117,25 @@ def deflated(pieces: Iterable[bytes]) -> int:
     """Bytes that zlib makes of one direction of a connection, flushed after each piece."""
     stream = zlib.compressobj()
     return sum(len(stream.compress(piece)) + len(stream.flush(zlib.Z_SYNC_FLUSH)) for piece in pieces)
+
+
+def reading_time(answer: bytes) -> float:
+    """Seconds that parsing an answer takes."""
+    began = time.process_time()
+    if answer.startswith(b"{"):
+        for line in answer.splitlines():
+            msgspec.json.decode(line)
+    else:
+        parser = expat.ParserCreate()
+        parser.StartElementHandler = lambda name, attributes: None
+        parser.CharacterDataHandler = lambda text: None
+        parser.Parse(b"<all xmlns:stream='s'>" + _without_headers(answer) + b"</all>", True)
+    return time.process_time() - began
+
+
+def _without_headers(answer: bytes) -> bytes:
+    """The stanzas of a stream; that it begins, and begins again after a login, is left out."""
+    return re.sub(rb"<\?xml[^>]*>|<stream:stream[^>]*>", b"", answer)
 
 
 def run_accounts(kind: str, default: bool, report: Callable[[Row], None]) -> None:
@@ -203,13 +231,14 @@ def _ask(stream: Stream, said: bytes, end: bytes) -> None:
 def show(rows: Sequence[Row]) -> str:
     """The table, in Markdown: one operation after the other, the servers side by side."""
     lines = [
-        "| operation | contacts | server | CPU, us | elapsed, us | bytes asked | bytes answered | deflated |",
-        "|---|---|---|---|---|---|---|---|",
+        "| operation | contacts | server | CPU, us | elapsed, us | asked | answered | deflated | read, us |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         lines.append(
             f"| {row.what} | {row.contacts or ''} | {row.server} | {row.cpu:,.0f} | {row.elapsed:,.0f} "
-            f"| {row.sent:,} | {row.heard:,} | {row.sent_deflated:,} + {row.heard_deflated:,} |"
+            f"| {row.sent:,} | {row.heard:,} | {row.sent_deflated:,} + {row.heard_deflated:,} "
+            f"| {row.read:,.0f} |"
         )
     return "\n".join(lines)
 
