@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from xjrelay.cli.options import Call, UsageError
@@ -62,6 +62,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--logins", type=float, default=usual.logins, metavar="N", help=f"a day, default {usual.logins:g}"
     )
     parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="MIB",
+        help="reckon with so much free memory; what is free when absent",
+    )
+    parser.add_argument(
         "--price", type=float, metavar="MONEY", help="of this machine a month: for the cost a message"
     )
 
@@ -71,7 +77,7 @@ async def plan_here(call: Call) -> int:
     args = call.args
     said = habits(args)
     try:
-        here = machine()
+        here = _machine(args.memory)
         costs = await _measure(call)
     except (SuiteError, Unmeasurable) as error:
         call.screen.error(str(error))
@@ -104,6 +110,8 @@ def habits(args: argparse.Namespace) -> Habits:
         raise UsageError("--busiest and --away: a percentage")
     if args.price is not None and args.price < 0:
         raise UsageError("--price: of a month, 0 or more")
+    if args.memory is not None and args.memory <= 0:
+        raise UsageError("--memory: above 0")
     return Habits(
         messages=args.messages, busiest=args.busiest / 100, away=args.away / 100, logins=args.logins
     )
@@ -116,6 +124,11 @@ async def _measure(call: Call) -> Costs:
     with tempfile.TemporaryDirectory(prefix="xj-plan-", dir=args.data_dir) as folder:
         call.screen.note(f"measuring for {args.seconds:.0f} s ...")
         return await Measuring(Path(folder).absolute(), args.seconds, args.size, call.screen.note).run()
+
+
+def _machine(memory: float | None) -> Machine:
+    here = machine()
+    return here if memory is None else replace(here, memory=int(memory * MIB))
 
 
 def _told(here: Machine, costs: Costs, size: int) -> list[str]:
