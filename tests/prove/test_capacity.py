@@ -127,6 +127,7 @@ class CommandTests(SynchronousTestCase):
             "--away=-1",
             "--price=-1",
             "--logins=-1",
+            "--memory=0",
         ):
             with self.assertRaises(UsageError):
                 command.habits(self.args(wrong))
