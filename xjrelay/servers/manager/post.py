@@ -127,6 +127,11 @@ class Post:
         """How many messages wait for the disk."""
         return self._waiting
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes these have."""
+        return self._waiting_bytes
+
     def start(self) -> None:
         """Throw away what is too old, now and then."""
         self._spawn("removing old mail", self._expire())

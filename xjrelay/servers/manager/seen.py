@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xjrelay.net.metrics import Part, Sample, Samples, queue
-from xjrelay.servers.manager.post import MAX_LETTERS
+from xjrelay.servers.manager.post import MAX_BYTES, MAX_LETTERS
 from xjrelay.servers.manager.service import Derivations, ManagerService
 from xjrelay.servers.seeing import links_seen, store_seen, store_troubles
 
@@ -48,6 +48,10 @@ class Seen:
         yield from links_seen(manager.context, self._service.factory)
         yield from store_seen(manager.stores.load())
         yield from queue("letters for the mailboxes", manager.post.waiting, MAX_LETTERS)
+        yield from queue("bytes of these letters", manager.post.waiting_bytes, MAX_BYTES)
+        links = manager.context.limits.max_links
+        yield from queue("logins that wait their turn", manager.turns.waiting, links)
+        yield from queue("logins that wait for a key", manager.slow_turns.waiting, links)
         if self._derivations is not None:
             yield from queue(
                 "passwords to derive keys of", self._derivations.waiting, manager.context.limits.max_links
