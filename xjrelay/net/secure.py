@@ -68,8 +68,8 @@ class SecureStream(ProtocolWrapper):
     """
 
     __slots__ = (
-        *("_agreed", "_deaf", "_early", "_incoming", "_outgoing", "_plain", "_raw", "_reason", "_silent", "_tls"),
-        "own_certificate",
+        *("_agreed", "_deaf", "_early", "_incoming", "_outgoing", "_plain", "_raw", "_reason", "_silent"),
+        *("_tls", "own_certificate"),
     )
 
     def __init__(self, factory: SecureFactory, inner: IProtocol) -> None:
