@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How long `make fuzz` runs, in all; `make test` takes the default.
 SECONDS ?= 66
 
-.PHONY: venv run test lint types trial pytest fuzz dist prove prove-sandbox bench bench-peers bench-check news news-draft clean
+.PHONY: venv run test lint types trial pytest compiled fuzz dist prove prove-sandbox bench bench-peers bench-check news news-draft clean
 
 venv: .venv/.installed
 
@@ -22,7 +22,7 @@ run: venv
 	$(BIN)/twistd --nodaemon --pidfile= xjnode
 
 # What needs the machine for itself goes first, the rest two at a time.
-test: lint trial pytest
+test: lint trial pytest compiled
 	$(MAKE) --no-print-directory -j2 types fuzz dist
 
 lint: .venv/.installed-test
@@ -37,6 +37,21 @@ trial: .venv/.installed-test
 
 pytest: .venv/.installed-test
 	$(BIN)/pytest $(PYTEST_TESTS)
+
+# The fast lane compiled (docs/performance/steps.md), in a folder of its own, and held to the same tests.
+COMPILED_TESTS = tests/wire/test_fast.py tests/fuzz/test_targets.py tests/servers/test_relay.py \
+	tests/servers/test_relay_delivery.py tests/servers/test_relay_lane.py
+compiled: .venv/.installed-test
+	@rm -rf build/compiled build/lib.* build/temp.*; mkdir -p build/compiled
+	@if command -v cc >/dev/null && $(BIN)/python -c \
+	'import os, sysconfig; assert os.path.exists(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then \
+		XJRELAY_COMPILE=1 $(PIP) install --no-deps --target build/compiled . && \
+		cp -r tests conftest.py setup.cfg build/compiled && cd build/compiled && \
+		../../$(BIN)/python -c 'from xjrelay.wire import fast; assert fast.FORM == "compiled", fast' && \
+		../../$(BIN)/python -m pytest -q $(COMPILED_TESTS); \
+	else \
+		echo "no C compiler, or no headers of Python: the compiled form is not tested here"; test -z "$$CI"; \
+	fi
 
 # Made-up inputs for whatever reads strangers' bytes: at least 60 seconds and 200,000 of them.
 fuzz: .venv/.installed-fuzz

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Both lanes say the same of every frame; the fast one may only say nothing."""
+"""Both lanes say the same of every frame; the fast one may only say nothing.
+
+Where the fast one is compiled, that form is held to it, and to the pure one (``make compiled``).
+"""
 
 from __future__ import annotations
 
@@ -186,3 +189,58 @@ class FastLaneTests(SynchronousTestCase):
         done = sum(run.count for run in runs if isinstance(run, fast.Run))
         self.assertEqual(frames[:done], [ORDINARY] * done)
         self.assertEqual(is_all, done == len(frames))
+
+
+if fast.FORM == "compiled":
+
+    class CompiledTests(SynchronousTestCase):
+        """The compiled form recognises no less, no more, and nothing else."""
+
+        def told(self, runs: list[fast.Run | fast.PlainAck]) -> list[object]:
+            """Line for line, however they stand in rows."""
+            told: list[object] = []
+            for run in runs:
+                if isinstance(run, fast.PlainAck):
+                    told.append(run.h)
+                else:
+                    ids: list[str | None] = [*run.ids] or [None] * run.count
+                    lines = run.lines.split(b"\n")[:-1]
+                    self.assertEqual((len(ids), len(lines)), (run.count, run.count))
+                    told += [(run.to, run.from_, *one) for one in zip(ids, lines, strict=True)]
+            return told
+
+        @given(
+            st.lists(st.lists(st.tuples(KEYS, SPACES, SPACES, TEXTS), max_size=7), max_size=4),
+            st.binary(max_size=9),
+        )
+        def test_both_forms_say_the_same(
+            self, frames: list[list[tuple[str, str, str, str]]], tail: bytes
+        ) -> None:
+            lines = b""
+            for members in frames:
+                text = ",".join(f'"{key}"{before}:{after}{value}' for key, before, after, value in members)
+                lines += ORDINARY + b"\n{" + text.encode() + b"}\n"
+            for more in (b"", tail + b"\n", ORDINARY.replace(b"halo", tail) + b"\n"):
+                if lines + more:
+                    (one, whole), (other, also) = fast.pure(lines + more), fast.compiled(lines + more)
+                    self.assertEqual((self.told(one), whole), (self.told(other), also))
+
+        def test_every_line_cut_anywhere(self) -> None:
+            named = ORDINARY[:-1] + b',"id":"1"}\n{"stanza":"ack","h":12}\n'
+            for lines in (
+                named,
+                b'{"h":9007199254740992,"stanza":"ack"}\n',
+                named.replace(b'"body"', b'"to"'),
+            ):
+                for at in range(len(lines)):
+                    for cut in (
+                        lines[:at] + b"\n",
+                        lines[:at] + lines[at + 1 :],
+                        lines[:at] + b"\\" + lines[at:],
+                    ):
+                        if cut:
+                            (one, whole), (other, also) = fast.pure(cut), fast.compiled(cut)
+                            self.assertEqual((self.told(one), whole), (self.told(other), also), cut)
+
+        def test_it_asks_for_bytes(self) -> None:
+            self.assertRaises(TypeError, fast.compiled, "text")

@@ -277,11 +277,13 @@ class Receipts(Generic[Sender]):
     The caller flushes once a reactor turn or so: memory is bounded by what can be settled in between.
 
     Args:
-        max_ids: the most in one receipt.
+        max_ids: the most in one receipt, however long they are.
+        max_chars: more, where they and as many commas have no more characters than this.
     """
 
-    def __init__(self, max_ids: int = MAX_RECEIPT_IDS) -> None:
+    def __init__(self, max_ids: int = MAX_RECEIPT_IDS, max_chars: int = 0) -> None:
         self._max_ids = max_ids
+        self._max_chars = max_chars
         self._waiting: dict[tuple[Sender, str, int | None], list[str]] = {}
 
     def __bool__(self) -> bool:
@@ -300,9 +302,14 @@ class Receipts(Generic[Sender]):
         """All that waits: a receipt, or as many as it takes, for each sender and outcome, in the order
         they began."""
         waiting, self._waiting = self._waiting, {}
-        most = self._max_ids
         return [
-            Receipt(sender, status, code, ids[at : at + most])
+            Receipt(sender, status, code, portion)
             for (sender, status, code), ids in waiting.items()
-            for at in range(0, len(ids), most)
+            for portion in self._portions(ids)
         ]
+
+    def _portions(self, ids: list[str]) -> list[list[str]]:
+        most = self._max_ids
+        if len(ids) <= most or len(",".join(ids)) <= self._max_chars:
+            return [ids]
+        return [ids[at : at + most] for at in range(0, len(ids), most)]

@@ -30,6 +30,7 @@ from xjrelay.servers.relay.peers import Peers
 from xjrelay.servers.relay.protocol import Door, RelayFactory
 from xjrelay.servers.relay.switch import RelaySettings, Switch
 from xjrelay.servers.relay.upstream import Upstream
+from xjrelay.wire import fast
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason
 from xjrelay.wire.stanzas import ComponentHello
@@ -208,6 +209,7 @@ class RelayService(MultiService):
             StartupError: they can't be had, or nobody could be told where they are.
         """
         super().startService()
+        _log.info("messages are read by the {form} form of the fast lane", form=fast.FORM)
         self.relay.start(advertised(self._listening.places, self._advertise))
 
     def stopService(self) -> Deferred[Any]:

@@ -32,8 +32,11 @@ _log = Logger()
 NOBODY = "User not found or User not online"
 """The body of the error stanza for a message that reached nobody; the original's words."""
 
-LONGEST_ID = 800
-"""Bytes that one id may take in a receipt: 64 characters outside the basic plane, escaped."""
+LONGEST_CHARACTER = 12
+"""Bytes that a character may take in a receipt: outside the basic plane, escaped."""
+
+LONGEST_ID = LONGEST_CHARACTER * MAX_ID + 32
+"""Bytes that one id may take there."""
 
 Who = TypeVar("Who", bound=Hashable)
 
@@ -170,7 +173,8 @@ class Outcomes(Generic[Who]):
         self._counters = context.counters
         self._trace = context.trace
         self._write = write
-        self._receipts: Receipts[Who] = Receipts(max(1, context.limits.max_frame // LONGEST_ID))
+        room = context.limits.max_frame
+        self._receipts: Receipts[Who] = Receipts(max(1, room // LONGEST_ID), room // LONGEST_CHARACTER // 2)
         self._waiting = False
 
     def add(self, who: Who, message_id: str, status: str, code: int | None) -> None:
