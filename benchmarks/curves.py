@@ -20,7 +20,7 @@ from benchmarks import ours
 from benchmarks.house import House, accounts
 from benchmarks.measure import Case, observe
 from benchmarks.ours import Settings, Suite, Traffic, User
-from benchmarks.peers import PEERS, Peer
+from benchmarks.peers import MOSQUITTO_ACKNOWLEDGED, PEERS, Peer
 from benchmarks.plan import Load, Plan, Run
 from benchmarks.programs import Process
 
@@ -126,7 +126,7 @@ def _share(process: Process, seconds: float) -> float:
 def idle_peers(lengths: Lengths, wanted: Callable[[str], bool]) -> Iterator[Idle]:
     """Every installed peer with as many receivers to whom nobody says anything."""
     for peer in PEERS:
-        if peer.installed and wanted(peer.name):
+        if peer.installed and wanted(peer.name) and peer is not MOSQUITTO_ACKNOWLEDGED:
             yield _idle_peer(peer, lengths)
 
 

@@ -70,6 +70,13 @@ def grow(found: result.Result, lengths: Lengths, options: Options) -> None:
                 tell_idle(one)
 
 
+def keep(found: result.Result, folder: Path) -> None:
+    """The figures and their page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    result.store(found, folder / "results.json")
+    (folder / "results.md").write_text(tables.page(found), encoding="utf-8")
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -111,14 +118,14 @@ def main() -> None:
         print(f"{name}: not installed, not measured", file=sys.stderr)
     found = result.new()
     found.rows = play(said.scene or SCENES, options)
-    if said.curves:
-        grow(found, Lengths(said.seconds, said.rounds, rest=said.rest), options)
+    try:
+        if said.curves:
+            grow(found, Lengths(said.seconds, said.rounds, rest=said.rest), options)
+    finally:
+        if said.report:
+            keep(found, said.report)
     if said.peers:
         print("\n".join(goal.line for goal in goals(found)))
-    if said.report:
-        said.report.mkdir(parents=True, exist_ok=True)
-        result.store(found, said.report / "results.json")
-        (said.report / "results.md").write_text(tables.page(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
