@@ -18,6 +18,7 @@ from tests.storage.test_released import records, written
 from xjrelay.cli import archive
 from xjrelay.cli.archive import ArchiveError
 from xjrelay.cli.main import DONE, REFUSED, WRONG_USAGE, main
+from xjrelay.storage.audit import append, check
 from xjrelay.storage.migrate import prepare, steps
 
 
@@ -131,6 +132,16 @@ class RestoreTests(Folders):
         self.assertEqual((former / "manager" / "decoy.key").read_bytes(), b"other")
         self.assertEqual(self.xj("restore", str(target))[0], DONE)
         self.assertTrue((self.base / "data.before-restore-2").exists())
+
+    def test_the_audit_log_comes_back_whole(self) -> None:
+        folder = self.data / "manager"
+        for number in range(3):
+            append(folder, {"act": str(number)})
+        target = self.backup()
+        append(folder, {"act": "later"})
+        self.assertEqual(self.xj("restore", str(target))[0], DONE)
+        verdict = check(folder)
+        self.assertEqual((verdict.entries, verdict.problems), (3, []))
 
     def test_into_nothing(self) -> None:
         target = self.backup()

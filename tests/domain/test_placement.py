@@ -32,6 +32,21 @@ class Assignment(SynchronousTestCase):
         order = [self.placement.assign(f"user{n}", "", 0) for n in range(3)]
         self.assertEqual(order, ["relay1", "relay2", "relay10"])
 
+    def test_one_that_is_spared_gets_nobody_while_another_takes_users(self) -> None:
+        self.placement.spare("relay1", 50)
+        self.assertEqual({self.placement.assign(f"user{n}", "", 49) for n in range(4)}, {"relay2"})
+        self.assertEqual(self.placement.assign("esa", "", 50), "relay1")
+        self.placement.spare("relay1", 100)
+        self.placement.close("relay2")
+        self.assertEqual(self.placement.assign("fajar", "", 60), "relay1")
+
+    def test_one_that_is_spared_is_not_evened_out(self) -> None:
+        for number in range(4):
+            self.placement.connected("relay2", f"user{number}", "", 1)
+        self.placement.spare("relay1", 50)
+        self.assertEqual(self.placement.surplus(49), {})
+        self.assertEqual(self.placement.surplus(50), {"relay2": 2})
+
     def test_one_who_never_arrives_counts_for_thirty_seconds(self) -> None:
         self.placement.assign("esa", "", 0)
         self.assertEqual(self.placement.load("relay1", 29.9), 1)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from xjrelay import __version__
@@ -17,7 +19,7 @@ from xjrelay.domain.histogram import Histogram
 from xjrelay.net.context import Counters
 from xjrelay.net.metrics import Part, Sample, Samples, queue
 from xjrelay.net.trace import Trace
-from xjrelay.servers.admin import MAX_PATH, SOCKET, Pulse, add_admin, admin_site
+from xjrelay.servers.admin import MAX_CONNECTIONS, MAX_PATH, SOCKET, Few, Pulse, add_admin, admin_site
 from xjrelay.servers.startup import Program
 from xjrelay.wire.errors import CloseReason
 
@@ -53,6 +55,18 @@ class AdminTests(SynchronousTestCase):
         protocol.dataReceived(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         head, _, body = transport.value().partition(b"\r\n\r\n")
         return int(head.split()[1]), body.decode()
+
+    def test_so_many_connections_at_a_time(self) -> None:
+        site = Few(self.site)
+        open_ = []
+        for _ in range(MAX_CONNECTIONS):
+            open_.append(site.buildProtocol(None))
+            open_[-1].makeConnection(StringTransport())
+        self.assertIsNone(site.buildProtocol(None))
+        open_[0].connectionLost(Failure(ConnectionDone()))
+        self.assertIsNotNone(site.buildProtocol(None))
+        open_[1].dataReceived(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertIn(b"200", open_[1].transport.value())
 
     def test_is_healthy_unless_it_says_what_is_broken(self) -> None:
         self.assertEqual(self.get("/healthz"), (200, "ok\n"))

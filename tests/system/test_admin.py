@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -18,6 +19,9 @@ from tests.system.programs import Program, Suite, until
 from tests.system.raw import within
 from xjrelay.client.errors import ClientError, Refused
 from xjrelay.client.tx import Client, connect
+from xjrelay.domain.audit import Head
+from xjrelay.security.folder import Folder
+from xjrelay.storage.audit import check
 
 PASSWORD = "rahasia"
 
@@ -70,7 +74,13 @@ class NodeTests(AdminCase):
         self.data = self.home / "data"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self.node = Program("xjnode", self.data, "--relays", "2", "--admin", f"tcp:{self.port}")
+        certificates = Folder(self.home / "certs")
+        issued = certificates.issue("node", ["127.0.0.1"], time.time())
+        self.authority = str(certificates.authority_file)
+        self.config = self.home / "node.toml"
+        self.config.write_text(f'relays = 2\nadmin = "tls:{self.port}"\n')
+        tls = ("--tls-certificate", str(issued.certificate), "--tls-key", str(issued.key))
+        self.node = Program("xjnode", self.data, "--config", str(self.config), *tls)
         self.addCleanup(self.node.stop, "KILL")
         await self.node.start()
         self.url = f"xj://{self.node.address}"
@@ -120,7 +130,7 @@ class NodeTests(AdminCase):
         self.assertEqual(acts[0], "token")
         self.assertTrue({"ban", "lift", "password", "end", "invite", "rotate-keys"} <= set(acts), acts)
         out, _ = await self.admin("audit", "verify", *self.here)
-        head = out.split()[-1]
+        head = Head.parse(out.split()[-1])
         log = self.data / "manager" / "audit.log"
         whole = log.read_bytes()
         lines = whole.splitlines(keepends=True)
@@ -128,18 +138,17 @@ class NodeTests(AdminCase):
             whole.replace(b"spam", b"ham!"),
             b"".join(lines[:2] + lines[3:]),
             b"".join([lines[1], lines[0], *lines[2:]]),
-            b"".join(lines[:-1]),
             b"",
         ):
             log.write_bytes(changed)
-            _, err = await self.admin("audit", "verify", *self.here, status=1)
-            self.assertIn("audit.log: ", err)
+            self.assertEqual(len(check(log.parent).problems) > 0, True, changed)
+        log.write_bytes(b"".join(lines[:-1]))
+        _, err = await self.admin("audit", "verify", *self.here, status=1)
+        self.assertIn(f"audit.log: at the end: entry {head.number} is missing", err)
         log.write_bytes(whole)
         await self.admin("invite", *self.here)
-        await self.admin("audit", "verify", "--expect", head, *self.here)
-        await self.admin(
-            "audit", "verify", "--expect", head[:-1] + ("0" if head[-1] != "0" else "1"), *self.here, status=1
-        )
+        await self.admin("audit", "verify", "--expect", str(head), *self.here)
+        self.assertEqual(len(check(log.parent, Head(head.number, "0" * 64)).problems), 1)
 
     async def test_who_may(self) -> None:
         out, _ = await self.admin("token", "--scope", "read", "--note", "esa's", *self.here)
@@ -155,14 +164,45 @@ class NodeTests(AdminCase):
         [refused] = [one for one in await self.tells("audit", *self.here) if one.get("code") == 401]
         self.assertEqual((refused["who"], refused["act"]), (row["id"], "sessions"))
 
-    async def test_over_a_port(self) -> None:
-        await self.admin("relays", "--admin", f"127.0.0.1:{self.port}")
+        await self.over_tls()
+
+    async def over_tls(self) -> None:
+        there = ("--admin", f"tls:127.0.0.1:{self.port}")
+        await self.admin("relays", *there, "--authority", self.authority)
+        _, err = await self.admin("relays", *there, status=1)
+        self.assertIn("no TLS with https://127.0.0.1", err)
         _, err = await self.admin("sessions", "--admin", self.node.address, status=1)
         self.assertIn("does not act", err)
         _, err = await self.admin("sessions", "--admin", "127.0.0.1:1", status=1)
-        self.assertEqual(err, "xj: nothing answers at 127.0.0.1:1: nothing listens there\n")
+        self.assertEqual(err, "xj: nothing answers at http://127.0.0.1:1: nothing listens there\n")
         _, err = await self.admin("sessions", "--admin", "192.0.2.1:5000", status=2)
         self.assertIn("a token goes over TLS", err)
+
+    async def test_what_is_in_force_and_what_a_reload_changes(self) -> None:
+        found = await self.in_force()
+        self.assertEqual(found["relays"], (2, f"{self.config}:1: relays"))
+        self.assertEqual(found["registration"], ("open", "default"))
+        self.config.write_text(f'relays = 3\nadmin = "tls:{self.port}"\nregistration = "closed"\n')
+        assert self.node.transport is not None
+        self.node.transport.signalProcess("HUP")
+        await until(lambda: "after a restart only: --relays" in self.node.log, "what waits is named")
+        self.assertIn("changed from now on: --registration", self.node.log)
+        found = await self.in_force()
+        self.assertEqual(found["registration"], ("closed", f"{self.config}:3: registration"))
+        self.assertEqual(found["relays"][0], 2)
+        with self.assertRaises(Refused) as caught:
+            await within(connect(self.url, "esa", PASSWORD, register=True))
+        self.assertIn("Registration is closed", str(caught.exception))
+        self.config.write_text("registration = open\n")
+        self.node.transport.signalProcess("HUP")
+        await until(lambda: "the options stay as they were" in self.node.log, "a wrong file is told")
+        self.assertIn(f"{self.config}:1: not TOML", self.node.log)
+
+    async def in_force(self) -> dict[str, Any]:
+        out, err, ended = await run([XJ, "config", "show", "--running", "--json", *self.here], self.environ)
+        self.assertEqual((err, ended), ("", 0))
+        rows = [json.loads(line) for line in out.splitlines()]
+        return {row["name"]: (row["value"], row["source"]) for row in rows}
 
 
 class FirstMinuteTests(AdminCase):
@@ -183,7 +223,7 @@ class FirstMinuteTests(AdminCase):
         _, err = await self.admin("sessions", status=2)
         self.assertIn("no token: on the manager's host make one", err)
         _, err = await self.admin("sessions", status=1, token="x")
-        self.assertIn("nothing answers at unix:", err)
+        self.assertIn("nothing answers at /", err)
 
 
 class SuiteTests(AdminCase):

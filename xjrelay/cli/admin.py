@@ -18,13 +18,13 @@ from xjrelay.cli.admin_host import (
     default_token_file,
     manager_folder,
 )
-from xjrelay.cli.http import NoAdmin, Where, post, where
+from xjrelay.cli.doors import SOCKET, Door
 from xjrelay.cli.options import Call, UsageError, common, first_line
+from xjrelay.cli.posting import NoAdmin, post, private_door
 from xjrelay.cli.screen import safe, table
 from xjrelay.client.errors import Refused
 from xjrelay.client.target import INVITATION
 
-SOCKET = "admin.sock"
 Verb = Callable[[Call], Awaitable[int]]
 
 EPILOG = """\
@@ -69,8 +69,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("relays", relays, "the relays, and how many users each has")
     draining = add("drain", drain, "send a relay's users elsewhere, and stop it")
     draining.add_argument("--within", type=float, default=0.0, metavar="S", help="default: its --drain")
-    moving = add("move", move, "send some of a relay's users elsewhere")
+    moving = add("move", move, "send some of a relay's users elsewhere for a while")
     moving.add_argument("--users", type=int, required=True, metavar="N", help="how many")
+    moving.add_argument(
+        "--spare", type=float, default=600.0, metavar="S", help="give it no new ones for so long, default 600"
+    )
     moving.add_argument("--within", type=float, default=10.0, metavar="S", help="default 10")
     for one in (draining, moving):
         one.add_argument("relay", metavar="RELAY", help="as xj admin relays names it")
@@ -88,8 +91,8 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--admin",
         metavar="PLACE",
-        help="HOST:PORT on this machine, tls:HOST:PORT, or unix:PATH (XJ_ADMIN_AT; default: the socket in the"
-        " data folder)",
+        help="HOST:PORT on this machine, https://HOST:PORT, or the path of an admin.sock (XJ_ADMIN_URL;"
+        " default: the one in the data folder)",
     )
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the manager's data are")
     parser.add_argument(
@@ -166,13 +169,14 @@ async def drain(call: Call) -> int:
     """All of a relay's users."""
     done = await ask(call, "drain", relay=call.args.relay, within=call.args.within)
     return _done(
-        call, f"{safe(done['relay'])} sends its {done['users']} users elsewhere, and then stops.", done
+        call, f"{safe(done['relay'])} sends its {done['users']} users elsewhere, and takes no more.", done
     )
 
 
 async def move(call: Call) -> int:
     """Some of a relay's users."""
-    done = await ask(call, "move", relay=call.args.relay, users=call.args.users, within=call.args.within)
+    args = call.args
+    done = await ask(call, "move", relay=args.relay, users=args.users, within=args.within, spare=args.spare)
     return _done(call, f"{safe(done['relay'])} sends {done['users']} users elsewhere.", done)
 
 
@@ -207,7 +211,7 @@ async def ask(call: Call, act: str, **said: Any) -> dict[str, Any]:
         UsageError: where it is, or the token, was not said.
     """
     place = _place(call)
-    code, answer = await post(place, f"/v1/{act}", _token(call), said, call.authority())
+    code, answer = await post(call, place, f"/v1/{act}", _token(call), said)
     if code == 404 and not isinstance(answer, dict):
         raise NoAdmin(f"what answers at {place} does not act: only a manager or a node does")
     if code == 200 and isinstance(answer, dict):
@@ -228,14 +232,14 @@ async def _pages(call: Call, act: str, name: str, said: dict[str, Any]) -> list[
     return found
 
 
-def _place(call: Call) -> Where:
-    said = call.args.admin or call.environ.get("XJ_ADMIN_AT")
+def _place(call: Call) -> Door:
+    said = call.args.admin or next(iter(call.environ.get("XJ_ADMIN_URL", "").replace(",", " ").split()), None)
     if said:
-        return where(said)
+        return private_door(said)
     folder = manager_folder(call)
     for here in (folder, folder.parent):
         if (here / SOCKET).exists():
-            return Where(path=here / SOCKET)
+            return Door(socket=str(here / SOCKET))
     raise NoAdmin(
         f"no manager runs on {folder}: there is no {SOCKET}; start it, or say --admin PLACE where one has"
         " --admin, or --data-dir DIR where its data are"

@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from xjrelay.cli.doors import SYSTEM
 from xjrelay.cli.keep import MANAGER, data_dir
 from xjrelay.cli.options import Call, UsageError
 from xjrelay.cli.screen import safe, table
@@ -27,8 +28,6 @@ from xjrelay.storage.interfaces import StoreError
 
 Verb = Callable[[Call], Awaitable[int]]
 Add = Callable[[str, Verb, str], argparse.ArgumentParser]
-SYSTEM = Path("/var/lib/xjrelay")
-"""Where units keep their data; looked at where this user has none."""
 
 
 class HostError(ClientError):

@@ -21,12 +21,13 @@ import stat
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xjrelay import __version__
+from xjrelay.storage import audit
 from xjrelay.storage.backup import Examined, copy_database, examine, rehearse
 
 MANIFEST = "manifest.json"
@@ -186,11 +187,17 @@ def _collect(folder: Path, copies: Path, now: int) -> Manifest:
         (copies / relative).mkdir(parents=True)
         manifest.folders[relative.as_posix()] = _mode_and_owner(Path(here))
         below.sort()
-        for name in sorted(names):
-            path = Path(here, name)
-            if _LEFT_OUT.fullmatch(name) or not stat.S_ISREG(path.lstat().st_mode):
-                continue
-            manifest.files[(relative / name).as_posix()] = _copy(path, copies / relative / name)
+        regular = [
+            name
+            for name in sorted(names)
+            if not _LEFT_OUT.fullmatch(name) and stat.S_ISREG(Path(here, name).lstat().st_mode)
+        ]
+        with audit.still(Path(here)) if audit.NAME in regular else nullcontext():
+            logged = [name for name in regular if name.startswith(audit.NAME)]
+            entries = {name: _copy(Path(here, name), copies / relative / name) for name in logged}
+        for name in regular:
+            entry = entries.get(name) or _copy(Path(here, name), copies / relative / name)
+            manifest.files[(relative / name).as_posix()] = entry
     if not manifest.files:
         raise ArchiveError(f"there is nothing to back up in {folder}; say --data-dir")
     return manifest

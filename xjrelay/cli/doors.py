@@ -146,17 +146,25 @@ async def ask(call: Call, door: Door, page: str, **query: str) -> Any:
 
 
 async def _get(call: Call, door: Door, path: str) -> bytes:
-    if door.socket:
-        reader, writer = await _dial(Path(door.socket))
-    else:
-        context = await _context(call, door) if door.tls else None
-        reader, writer = await asyncio.open_connection(door.host, door.port, ssl=context, limit=MAX_ANSWER)
+    reader, writer = await connect(call, door)
     try:
         host = door.host or "localhost"
         writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         return await reader.read()
     finally:
         writer.close()
+
+
+async def connect(call: Call, door: Door) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to a door.
+
+    Raises:
+        OSError, DialError, TLSError: there is none.
+    """
+    if door.socket:
+        return await _dial(Path(door.socket))
+    context = await _context(call, door) if door.tls else None
+    return await asyncio.open_connection(door.host, door.port, ssl=context, limit=MAX_ANSWER)
 
 
 async def _dial(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -26,6 +26,11 @@ class _Relay:
     sessions: dict[Device, int] = field(default_factory=dict)
     awaited: dict[Device, float] = field(default_factory=dict)  # in order of their deadlines
     is_closed: bool = False
+    spared_until: float = 0.0
+
+    def takes(self, now: float) -> bool:
+        """Whether it is given users, as far as it goes."""
+        return not self.is_closed and now >= self.spared_until
 
 
 class Placement:
@@ -66,12 +71,17 @@ class Placement:
         relay = self._relays.get(name)
         return relay is not None and relay.is_closed
 
+    def spare(self, name: str, until: float) -> None:
+        """A relay is given nobody before a time, as long as another takes users."""
+        if name in self._relays:
+            self._relays[name].spared_until = until
+
     def surplus(self, now: float) -> dict[str, int]:
         """For each relay that is well above an even share, how many users it has too many.
 
         Well above is over :data:`TOLERANCE`, and a whole user at least. Relays that take none don't count.
         """
-        loads = {name: self.load(name, now) for name, relay in self._relays.items() if not relay.is_closed}
+        loads = {name: self.load(name, now) for name, relay in self._relays.items() if relay.takes(now)}
         even = sum(loads.values()) / len(loads) if loads else 0.0
         return {
             name: load - ceil(even)
@@ -107,7 +117,8 @@ class Placement:
         """
         device = (key, resource)
         self._arrived(device)
-        names = [name for name, relay in self._relays.items() if not relay.is_closed]
+        names = [name for name, relay in self._relays.items() if relay.takes(now)]
+        names = names or [name for name, relay in self._relays.items() if not relay.is_closed]
         if not names:
             return None
         name = min(names, key=lambda name: (self.load(name, now), _natural(name)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from typing import Any
+from typing import Protocol as Seam
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -11,12 +12,19 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from xjrelay.servers.acting import Asked, Doorkeeper
+from xjrelay.servers.acting import Asked
 from xjrelay.wire.endpoints import is_loopback
 
 _log = Logger()
 
 JSON = "application/json"
+
+
+class Performing(Seam):
+    """Who lets in, and does it (``servers.acting``)."""
+
+    async def perform(self, asked: Asked) -> tuple[int, dict[str, Any]]:
+        """Status and answer."""
 
 
 class ActsPage(Resource):
@@ -28,7 +36,7 @@ class ActsPage(Resource):
 
     isLeaf = True
 
-    def __init__(self, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, doorkeeper: Performing) -> None:
         super().__init__()
         self._doorkeeper = doorkeeper
 

@@ -22,6 +22,7 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.protocols.policies import WrappingFactory
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
@@ -41,6 +42,8 @@ MAX_PATH = 100
 """Bytes of a UNIX socket's path; systems take 104 or 108."""
 MAX_BODY = 64 * 1024
 """Bytes of a request's body."""
+MAX_CONNECTIONS = 256
+"""At all doors together."""
 PULSE = 1.0
 """Seconds between two looks at the clock."""
 
@@ -126,6 +129,18 @@ class _QuietSite(Site):
 
     def log(self, request: HTTPRequest) -> None:
         """Nothing."""
+
+
+class Few(WrappingFactory):
+    """So many connections at a time; the next one is closed without a word. Each lasts 30 s without a request."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """One more, or None."""
+        if len(self.protocols) >= MAX_CONNECTIONS:
+            return None
+        return super().buildProtocol(addr)
 
 
 class Pulse(Service):
@@ -218,7 +233,7 @@ def add_admin(
         return
     pulse = Pulse(reactor, program.parts)
     pulse.setServiceParent(program)
-    site = admin_site(reactor, program.parts, program.program, pulse, program.pages)
+    site = Few(admin_site(reactor, program.parts, program.program, pulse, program.pages))
     Listening(reactor, wanted, site, options["allow-plaintext"], tls).setServiceParent(program)
     _Socket(reactor, doors, site).setServiceParent(program)
 

@@ -83,7 +83,7 @@ def check(folder: Path, expected: Head | None = None) -> Verdict:
         StoreError: it can't be read.
     """
     try:
-        with _locked(folder, fcntl.LOCK_SH), _lines(folder) as lines:
+        with still(folder), _lines(folder) as lines:
             return verify(lines, _kept(folder), expected)
     except (OSError, ValueError) as error:
         raise StoreError(f"the audit log in {folder} can't be read: {error}") from error
@@ -97,7 +97,7 @@ def entries(folder: Path, most: int) -> list[dict[str, Any]]:
     """
     found: list[dict[str, Any]] = []
     try:
-        with _locked(folder, fcntl.LOCK_SH), _lines(folder) as lines:
+        with still(folder), _lines(folder) as lines:
             for line in lines:
                 one = _entry(line)
                 if one is not None:
@@ -106,6 +106,13 @@ def entries(folder: Path, most: int) -> list[dict[str, Any]]:
     except OSError as error:
         raise StoreError(f"the audit log in {folder} can't be read: {error}") from error
     return found
+
+
+@contextmanager
+def still(folder: Path) -> Iterator[None]:
+    """Nothing is written meanwhile."""
+    with _locked(folder, fcntl.LOCK_SH):
+        yield
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

@@ -88,11 +88,12 @@ class DrainRelay(Arguments):
 
 
 class MoveUsers(Arguments):
-    """So many, spread over half of ``within`` seconds."""
+    """So many, spread over half of ``within`` seconds; the relay gets nobody for ``spare`` seconds."""
 
     relay: str
     users: Annotated[int, msgspec.Meta(ge=1, le=10**6)]
     within: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    spare: Annotated[float, msgspec.Meta(ge=0, le=7 * 86400)] = 600.0
 
 
 class RotateSecret(Arguments):
@@ -143,7 +144,7 @@ class Acts:
             "password": Act("accounts", "give a user another password", ResetPassword, self.password),
             "relays": Act("read", "the relays, and how many users each has", Arguments, self.relays, False),
             "drain": Act("relays", "send a relay's users elsewhere, and stop it", DrainRelay, self.drain),
-            "move": Act("relays", "send some of a relay's users elsewhere", MoveUsers, self.move),
+            "move": Act("relays", "send some of a relay's users elsewhere for a while", MoveUsers, self.move),
             "rotate-keys": Act("keys", "sign tokens with a new key", Arguments, self.rotate_keys),
             "rotate-secret": Act(
                 "keys", "a step to another cluster secret", RotateSecret, self.rotate_secret
@@ -276,12 +277,14 @@ class Acts:
 
     async def move(self, asked: MoveUsers) -> dict[str, Any]:
         """``{"relay", "users"}``: how many are to go."""
+        relays = self._manager.relays
+        if not set(relays.takes_users()) - {asked.relay}:
+            raise RemoteError(Code.CONFLICT, "there is no other relay they could go to")
+        relays.spare(asked.relay, max(asked.spare, asked.within))
         return self._send_elsewhere(asked.relay, asked.within, asked.users)
 
     def _send_elsewhere(self, relay: str, within: float, users: int | None) -> dict[str, Any]:
         relays = self._manager.relays
-        if users is not None and len(relays) < 2:
-            raise RemoteError(Code.CONFLICT, "there is no other relay they could go to")
         if not relays.drain(relay, within, users):
             raise RemoteError(Code.NOT_FOUND, f"there is no relay {relay} here")
         there = relays.count(relay)

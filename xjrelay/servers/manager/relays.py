@@ -157,6 +157,14 @@ class Relays:
             seat.link.send(Drain(int(within * 1000), users))
         return seat is not None
 
+    def spare(self, name: str, seconds: float) -> None:
+        """Give a relay nobody for a while, as long as another takes users."""
+        self._placement.spare(name, self._clock.seconds() + seconds)
+
+    def takes_users(self) -> list[str]:
+        """The relays that have not said that they take no more."""
+        return [name for name in self._seats if not self._placement.is_closed(name)]
+
     def balance(self, within: float) -> None:
         """Ask relays that have more than an even share to send the surplus elsewhere."""
         for name, surplus in self._placement.surplus(self._clock.seconds()).items():

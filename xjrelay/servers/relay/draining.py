@@ -75,7 +75,9 @@ class Draining:
             users: how many.
             within: seconds.
         """
-        if not self._switch.draining and self._peers.linked:
+        if not self._peers.linked:
+            _log.warn("{users} users were to move, and no other relay is linked", users=users)
+        elif not self._switch.draining:
             self._spread(self._movable()[-users:] if users else [], within)
 
     def _spread(self, sessions: list[UserSession], within: float) -> None:
