@@ -84,6 +84,12 @@ prove-sandbox: venv
 	$(BIN)/python -m xjrelay.sandbox.checker --seeds 1000
 	$(BIN)/python -m xjrelay.sandbox.checker --every
 
+# The site, of docs/ and the docstrings, in build/site/html; a warning is an error.
+docs: .venv/.installed-docs
+	$(BIN)/python -m tools.site build/site/source
+	$(BIN)/sphinx-build -W --keep-going -q -d build/site/doctrees build/site/source build/site/html
+	@echo "build/site/html/index.html"
+
 # What changed, out of newsfragments/: to look at, and for good.
 news-draft: .venv/.installed-docs
 	$(BIN)/towncrier build --draft --version "$$($(BIN)/python -c 'import xjrelay; print(xjrelay.__version__)')"

@@ -49,23 +49,30 @@ class Command(ProcessProtocol):
     """A command that goes on.
 
     Args:
-        command: what is run, in the project's folder.
+        command: what is run.
         environ: all of its environment.
         terminal: whether it has a terminal of its own, 100 columns wide, or pipes.
+        folder: where it is run.
 
     Attributes:
         raw: all that it wrote, as it wrote it.
         ended: fires with its exit status.
     """
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], terminal: bool = False) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        terminal: bool = False,
+        folder: Path = ROOT,
+    ) -> None:
         self.raw = ""
         self.ended: Deferred[int] = Deferred()
         self.running = True
         self._terminal = terminal
         self._seen = 0  # of what is read, so far as it was waited for
         IReactorProcess(reactor).spawnProcess(
-            self, command[0], command, env=dict(environ), path=str(ROOT), usePTY=terminal
+            self, command[0], command, env=dict(environ), path=str(folder), usePTY=terminal
         )
 
     @property

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The client library for Twisted: everything returns a Deferred, which can be awaited too.
 
+In short::
+
     client = await connect("xj://127.0.0.1:5000", "esa", password)
     receipt = await client.send("fajar", "halo")
     async for message in client.messages():

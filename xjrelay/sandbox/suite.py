@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The whole suite in one process, on a fake clock: for our tests and our users'.
 
+In short::
+
     sandbox = Sandbox(seed=7, relays=2)
     sandbox.start()
     esa, fajar = sandbox.user("esa"), sandbox.user("fajar")
