@@ -171,13 +171,11 @@ def play(scene: str, found: list[Subject], options: Options, top: Iterable[Row] 
         top: rows of the plain scene, from which :data:`TAIL` takes its rates.
     """
     if scene == TAIL:
-        yield from _tail(found, options, list(top))
+        yield from _tail(found, options, top)
         return
     if scene in {BODIES, OFFLINE}:
         found = [subject for subject in found if subject.name not in TWO_RELAYS]
-    if (
-        scene == OFFLINE
-    ):  # QoS 1 keeps nothing for a topic that nobody subscribed to: there is nothing to compare
+    if scene == OFFLINE:  # QoS 1 keeps nothing for a topic that nobody has: nothing to compare
         found = [subject for subject in found if subject.name != MOSQUITTO_ACKNOWLEDGED.name]
     shapes = options.shapes if scene in {PLAIN, TLS} else options.some
     for number in range(options.rounds if scene in {PLAIN, TLS} else 1):
@@ -196,17 +194,17 @@ def _turn(scene: str, found: list[Subject], pairs: int, run: Run, size: int) -> 
             yield observe(case, subject.processes, subject.plan(pairs, size, offline))
 
 
-def _tail(found: list[Subject], options: Options, top: list[Row]) -> Iterator[Row]:
+def _tail(found: list[Subject], options: Options, top: Iterable[Row]) -> Iterator[Row]:
     """Latency at half of the rate a server could carry: one message at a time, and in bursts."""
+    rates = {(row.server, row.pairs, row.window): row.rate for row in top if row.scene == PLAIN}
     for subject in found:
-        for row in top if subject.name in OFTEN - TWO_RELAYS else ():
-            single = (row.pairs, row.window) == (200, 1)
-            if row.server == subject.name and (single or (row.pairs, row.window) == (200, 64)):
-                burst = 1 if single else BURST
-                run = Run(row.window, 2 * options.seconds, WARMUP, rate=row.rate / 2, burst=burst)
-                case = Case(TAIL, subject.name, row.pairs, run)
-                made = observe(case, subject.processes, subject.plan(row.pairs, 100, False))
-                yield replace(made, window=burst)
+        for pairs, window, burst in ((200, 1, 1), (200, 64, BURST)):
+            rate = rates.get((subject.name, pairs, window))
+            if rate is None or subject.name not in OFTEN - TWO_RELAYS:
+                continue
+            run = Run(1, 2 * options.seconds, WARMUP, rate=rate / 2, burst=burst)
+            case = Case(TAIL, subject.name, pairs, run)
+            yield replace(observe(case, subject.processes, subject.plan(pairs, 100, False)), window=burst)
 
 
 def best(rows: Iterable[Row]) -> list[Row]:
