@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "gui": {
         *("client", "domain.peers", "storage.history", "storage.interfaces"),
-        *("servers.peer", "servers.startup"),
+        *("servers.peer", "servers.startup", "security.identity", "security.private"),
     },
     "prove": {"client", "wire"},
     "sandbox": {

@@ -12,6 +12,18 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from xjrelay.client.direct_link import PING, STANZAS
+from xjrelay.domain.direct import (
+    ANSWER_FIRST,
+    CROSS_WITHIN,
+    DIAL_EVERY,
+    IDLE,
+    LINK_WITHIN,
+    LOWEST_PORT,
+    MAX_SESSIONS,
+    OFFERS,
+    ROUNDS,
+)
 from xjrelay.domain.hearsay import FORGET, MAX_OF_HOST, MAX_OF_TELLER
 from xjrelay.domain.peers import KEYED, MAX_KNOWN, RETURN_TIME
 from xjrelay.net.context import TRUSTED_MAX_FRAME, Limits
@@ -19,16 +31,18 @@ from xjrelay.servers.option_table import TABLE
 from xjrelay.servers.peer.dialling import RATE
 from xjrelay.servers.peer.local import DISCOVER_EVERY
 from xjrelay.servers.peer.protocol import PATIENCE, TLS_PATIENCE
+from xjrelay.servers.relay.envoy import BURST
+from xjrelay.servers.relay.envoy import RATE as RATE_OF_IQS
 from xjrelay.storage.interfaces import MAX_HISTORY
 from xjrelay.storage.peers import MAX_WAITING
-from xjrelay.wire import codec, peers
+from xjrelay.wire import codec, direct, peers
 from xjrelay.wire.address import MAX_NAME
 from xjrelay.wire.codec import MAX_DEPTH
 from xjrelay.wire.errors import Code, Condition
 from xjrelay.wire.framing import DEFAULT_MAX_FRAME, LF, ORIGINAL
 from xjrelay.wire.grammar import HEARD, Phase
 from xjrelay.wire.peers import MAX_LISTED
-from xjrelay.wire.stanzas import MAX_ID, Kind, classify, parse
+from xjrelay.wire.stanzas import MAX_ID, Iq, Kind, Message, classify, parse
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "protocol.md"
 ASKED = {option.name: option for option in TABLE}
@@ -69,6 +83,10 @@ def page() -> str:
 
 PEERS = re.compile(r"^## 11\..*?(?=^## 12\.)", re.MULTILINE | re.DOTALL)
 """Section 11, whose vocabulary is its own."""
+
+
+DIRECT = re.compile(r"^## 13\..*", re.MULTILINE | re.DOTALL)
+"""Section 13, the last."""
 
 
 def stanza_examples() -> Iterator[str]:
@@ -119,6 +137,33 @@ class ProtocolPageTests(SynchronousTestCase):
         ):
             self.assertIn(said, " ".join(section.split()))
         self.assertEqual((FORGET, ASKED["ping-interval"].default_for("peer")), (120, 30))
+
+    def test_every_example_of_section_13_says_something_direct(self) -> None:
+        seen: set[type | bool] = set()
+        for line in examples(DIRECT.findall(page())[0]):
+            value = codec.decode(line.encode())
+            stanza = parse(classify(value), value)
+            if isinstance(stanza, Iq) and stanza.query is not None:
+                seen.add(type(direct.read(stanza)))
+            if isinstance(stanza, Message):
+                seen.add(direct.marked(stanza.body, value) is not None)
+        self.assertEqual(seen, {*direct.KINDS, True, False}, "something without an example")
+
+    def test_the_numbers_of_section_13_are_the_code_s(self) -> None:
+        section = " ".join(DIRECT.findall(page())[0].split())
+        for said in (
+            f"may say {RATE_OF_IQS:g} a second, {BURST:g} at once (429)",
+            f"`candidates`, {direct.MAX_CANDIDATES} at most",
+            f"best first, {DIAL_EVERY:g} s apart, each place twice at most",
+            f"who was asked begins {ANSWER_FIRST:g} s later",
+            f"ports below {LOWEST_PORT},",
+            f"If there is none after {LINK_WITHIN:g} s",
+            f"hasn't heard for {PING:g} s",
+            f"nothing was said for {IDLE / 60:g} minutes",
+            f"takes longer than {CROSS_WITHIN:g} s",
+        ):
+            self.assertIn(said, section)
+        self.assertEqual(ROUNDS, 2)
 
     def test_no_block_of_the_page_escapes_the_check(self) -> None:
         fences = re.findall(r"^```(\w*)$", page(), re.MULTILINE)
@@ -180,6 +225,10 @@ class PeersPageTests(SynchronousTestCase):
         text = " ".join((PAGE.parent / "peers.md").read_text(encoding="utf-8").split())
         rate, size = (ASKED[name].default_for("peer") for name in ("max-stanzas", "max-bytes"))
         for said in (
+            f"makes your program dial {direct.MAX_CANDIDATES} places at most, each twice",
+            f"no port below {LOWEST_PORT}",
+            f"a friend may make one in {1 / OFFERS[0]:g} s. {MAX_SESSIONS} links at a time",
+            f"no faster than {STANZAS:,.0f} frames a second",
             f"up to {MAX_WAITING:,} texts a peer",
             f"The last {MAX_HISTORY:,} texts",
             f"at most {MAX_KNOWN:,} peers are remembered",

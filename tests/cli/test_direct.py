@@ -10,11 +10,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from xjrelay.cli.direct import direct_links, own_addresses
+from xjrelay.cli.direct import direct_links
 from xjrelay.cli.main import parser
 from xjrelay.cli.options import Call, UsageError
 from xjrelay.cli.screen import Screen
 from xjrelay.client.model import Direct
+from xjrelay.client.target import own_addresses
 from xjrelay.domain.peers import Place
 from xjrelay.security.identity import make_key
 from xjrelay.security.private import create_private

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
-from twisted.internet.defer import fail
+from twisted.internet.defer import fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.gui.histories import open_directly
@@ -23,6 +23,7 @@ from xjrelay.gui.world import (
     LineChanged,
     LinkChanged,
     Over,
+    Person,
     PersonChanged,
     PersonGone,
     Problem,
@@ -30,6 +31,7 @@ from xjrelay.gui.world import (
     Said,
     ServersDoor,
     State,
+    Way,
 )
 from xjrelay.sandbox.suite import Sandbox
 from xjrelay.storage.history import History
@@ -43,14 +45,23 @@ class Window:
         sandbox: where.
         user: who.
         folder: its own.
+        direct: whether it has direct links.
+        known: what a peer is called that is known there, given its id.
     """
 
-    def __init__(self, sandbox: Sandbox, user: str, folder: Path) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        user: str,
+        folder: Path,
+        direct: bool = False,
+        known: Callable[[str], str | None] = lambda peer_id: None,
+    ) -> None:
         self.told: list[Happening] = []
         self._sandbox = sandbox
         machine = sandbox.machine(f"user {user}")
         tracker = sandbox.machine("tracker").address
-        door = ServersDoor(f"{tracker}:5000", user, "rahasia", register=True)
+        door = ServersDoor(f"{tracker}:5000", user, "rahasia", register=True, direct=direct)
         self._make: Callable[[ServersDoor], ServersWorld] = lambda door: ServersWorld(
             cast(IClientReactor, machine),
             door,
@@ -58,6 +69,7 @@ class Window:
             folder,
             open_directly,
             lambda: f"{sandbox.random.getrandbits(64):x}",
+            known=lambda peer_id: succeed(known(peer_id)),
         )
         self.world = self._make(door)
         self.beginning: Beginning = sandbox.run(self.world.start())
@@ -232,3 +244,41 @@ def _deferred(work: Any) -> Any:
     from twisted.internet.defer import Deferred
 
     return Deferred.fromCoroutine(work)
+
+
+class DirectTests(SynchronousTestCase):
+    """Two windows with direct links."""
+
+    def setUp(self) -> None:
+        self.sandbox = Sandbox(seed=3)
+        self.sandbox.start()
+        folder = Path(self.mktemp())
+        self.alice = Window(self.sandbox, "alice", folder / "alice", True, lambda peer_id: "Bob")
+        self.bob = Window(self.sandbox, "bob", folder / "bob", True)
+        for one, other in ((self.alice, "bob"), (self.bob, "alice")):
+            self.sandbox.run(one.world.add(other, ""))
+
+    def person(self, window: Window) -> Person:
+        told: PersonChanged = window.heard(PersonChanged)[-1]
+        return told.person
+
+    def talk(self) -> None:
+        self.sandbox.run(self.alice.world.send("bob", "halo"))
+        self.sandbox.advance(5)
+
+    def test_each_is_told_the_way_and_who_it_is(self) -> None:
+        self.assertEqual((self.person(self.alice).way, self.person(self.alice).fingerprint), (Way.RELAY, ""))
+        self.talk()
+        bob, alice = self.person(self.alice), self.person(self.bob)
+        self.assertEqual((bob.way, bob.peer), (Way.DIRECT, "Bob"))
+        self.assertEqual((alice.way, alice.peer), (Way.DIRECT, ""))
+        self.assertRegex(bob.fingerprint, "^([0-9a-f]{4} ?){5}$")
+        self.sandbox.cut("user alice", "user bob")
+        self.sandbox.advance(0.5)
+        again = self.person(self.alice)
+        self.assertEqual((again.way, again.peer, again.fingerprint), (Way.RELAY, "Bob", bob.fingerprint))
+
+    def test_without_the_tick_there_is_nothing_to_say(self) -> None:
+        window = Window(self.sandbox, "carol", Path(self.mktemp()))
+        self.sandbox.run(window.world.add("bob", ""))
+        self.assertIsNone(self.person(window).way)

@@ -46,8 +46,8 @@ class WindowTests(TestCase):
         for window in self.windows:
             await window.kill()
 
-    def window(self, home: str, place: str = "+0+0", language: str = "C") -> WindowProcess:
-        made = WindowProcess(self.folder / home, place, language)
+    def window(self, home: str, place: str = "+0+0", language: str = "C", direct: str = "") -> WindowProcess:
+        made = WindowProcess(self.folder / home, place, language, direct)
         self.windows.append(made)
         made.start()
         return made
@@ -184,6 +184,55 @@ class WithServersTests(WindowTests):
         await self.leave_and_return(suite, alice, bob)
         for window in (alice, bob):
             self.assertNotIn("Traceback", window.said)
+
+    async def test_two_friends_talk_directly_and_one_is_the_peer_that_the_other_knows(self) -> None:
+        """Bob's window is the peer that he was before; the servers die, and they talk on."""
+        suite = Suite(self.folder / "suite")
+        self.addCleanup(suite.end)
+        await suite.start()
+        await self.meet_without_servers()
+        alice = self.window("alice", direct="127.0.0.1")
+        bob = self.window("bob", "+900+0", "id_ID.UTF-8", direct="127.0.0.1")
+        for window, user in ((alice, "alice"), (bob, "bob")):
+            await self.done(window, "press", button="direct_box")
+            await self.register(window, suite.tracker.address, user)
+        await self.add(alice, "bob")
+        await self.done(bob, "press", button="add_button")
+        await self.done(bob, "fill", user="alice")
+        await self.done(bob, "press", button="button")
+        await alice.until(lambda seen: "by the relay" in seen["head"], "the relay's way")
+        await self.done(alice, "say", text="Halo Bob")
+        seen = await alice.until(lambda seen: "direct link" in seen["head"], "the direct way")
+        self.assertIn("the peer Bob you know", seen["head"])
+        await bob.until(lambda seen: "sambungan langsung" in seen["head"], "the same at bob's")
+        for relay in suite.relays:
+            await relay.stop("KILL")
+        await self.done(bob, "say", text="langsung ke kamu")
+        await alice.until(lambda seen: seen["said"] == ["Halo Bob", "langsung ke kamu"], "what bob said")
+        await bob.until(lambda seen: "sampai" in seen["feet"][-1], "delivered")
+        for relay in suite.relays:
+            await relay.start()
+        await alice.until(lambda seen: seen["link_up"], "the relay is back")
+        await self.shot(alice, "direct")
+        self.assertTrue(await bob.close(), bob.said)
+        await alice.until(lambda seen: "by the relay" in seen["head"], "the relay's way again")
+
+    async def meet_without_servers(self) -> None:
+        """Alice and Bob were peers before."""
+        alice, bob = self.window("alice"), self.window("bob", "+900+0")
+        for window, name in ((alice, "Alice"), (bob, "Bob")):
+            await self.done(window, "fill", name=name, port="0")
+            await self.done(window, "press", button="nearby_box")
+            await self.done(window, "press", button="begin_button")
+            await window.until(lambda seen: seen["screen"] == "MAIN", f"{name} is in")
+        where = str((await alice.ask("see"))["where"])
+        host, _, port = where.rpartition(":")
+        await self.done(bob, "press", button="add_button")
+        await self.done(bob, "fill", host=host, port=port)
+        await self.done(bob, "press", button="button")
+        await alice.until(somebody("Bob", "online", "green"), "Bob at Alice's")
+        for window in (alice, bob):
+            self.assertTrue(await window.close(), window.said)
 
     async def refused(self, window: WindowProcess, tracker: str) -> None:
         """Errors stand beside what they are about."""

@@ -163,6 +163,7 @@ class Driver:
                 "unread": presenter.people.chat(one.key).unread,
                 "fingerprint": one.fingerprint,
                 "plain": one.plain,
+                "peer": one.peer,
             }
             for one in presenter.people.rows()
         ]
@@ -217,9 +218,10 @@ def _colours(palette: Any) -> dict[str, str]:
 
 
 def main() -> None:
-    """Run a window; the first argument is its place, as in ``+0+0``."""
+    """Run a window; the first argument is its place, as in ``+0+0``, the second where it has direct links."""
     log_to(sys.stderr)
-    program = make_window(Wish(notify=False), reactor, os.environ)
+    listen = sys.argv[2] if len(sys.argv) > 2 else ""
+    program = make_window(Wish(notify=False, direct_listen=listen), reactor, os.environ)
     program.window.root.geometry(f"{Settings().geometry.partition('+')[0]}{sys.argv[1]}")
     Driver(program)
     program.run()

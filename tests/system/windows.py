@@ -31,9 +31,11 @@ class WindowProcess(ProcessProtocol):
         home: its folder: settings, history, keys.
         place: on the display, ``+x+y``.
         language: as in ``LANG``.
+        direct: the address at which it has direct links; empty for all.
     """
 
-    def __init__(self, home: Path, place: str = "+0+0", language: str = "C") -> None:
+    def __init__(self, home: Path, place: str = "+0+0", language: str = "C", direct: str = "") -> None:
+        self._direct = direct
         self.said = ""
         self.running = False
         self._home = home.absolute()
@@ -59,7 +61,7 @@ class WindowProcess(ProcessProtocol):
         }
         self._ended = Deferred()
         self.running = True
-        command = [sys.executable, "-m", "tests.system.window_driver", self._place]
+        command = [sys.executable, "-m", "tests.system.window_driver", self._place, self._direct]
         IReactorProcess(reactor).spawnProcess(self, command[0], command, env=environment, path=str(ROOT))
 
     def ask(self, do: str, **fields: Any) -> Deferred[Any]:

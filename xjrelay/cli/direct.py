@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -14,14 +13,12 @@ from pathlib import Path
 
 from xjrelay.cli.options import Call, UsageError
 from xjrelay.client.model import Direct
+from xjrelay.client.target import own_addresses
 from xjrelay.domain.direct import LOWEST_PORT
 from xjrelay.security.identity import Identity
 from xjrelay.security.private import PrivateFileError, read_private
 from xjrelay.servers.peer.router import Router, UpnpRouter
 from xjrelay.wire.endpoints import parse
-
-NOWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
-"""Addresses for documentation (RFC 5737, 3849): nobody's, so only the way there is looked up."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -107,16 +104,6 @@ class Mapping:
         if self._router is not None:
             with suppress(Exception):  # whatever a router says to that, it ends within the hour
                 await asyncio.to_thread(self._router.close, self._port)
-
-
-def own_addresses() -> tuple[str, ...]:
-    """This machine's addresses on the way out, as far as it has a way out. Nothing is sent."""
-    found = []
-    for family, nowhere in NOWHERE.items():
-        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((nowhere, 9))
-            found.append(str(probe.getsockname()[0]))
-    return tuple(found)
 
 
 def _port(text: str) -> int:

@@ -20,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     theme.add_argument("--dark", action="store_true", help="the dark theme (what it is at first)")
     theme.add_argument("--light", action="store_true", help="the light theme")
     parser.add_argument("--no-notifications", action="store_true", help="show no message outside the window")
+    parser.add_argument(
+        "--direct", action="store_true", help="direct links with friends, who see your address"
+    )
+    parser.add_argument(
+        "--direct-listen", default="", metavar="ADDRESS", help="where they reach you; default everywhere"
+    )
     parser.add_argument("--language", metavar="CODE", help="en or id; your system's when absent")
 
 
@@ -37,7 +43,9 @@ def gui(call: Call) -> int:
     dark = True if args.dark else False if args.light else None
     try:
         notify = False if args.no_notifications else None
-        tap.run(tap.Wish(dark, notify, args.language, tracker, user, call.authority()))
+        links = True if args.direct else None
+        authority, listen = call.authority(), args.direct_listen
+        tap.run(tap.Wish(dark, notify, args.language, tracker, user, authority, links, listen))
     except TclError as error:
         raise UsageError(f"no window can be opened: {error}") from None
     return 0

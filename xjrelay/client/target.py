@@ -6,7 +6,9 @@ And where the others are: what a tracker or a manager lists, dialled as safely a
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from xjrelay.client.errors import BadAddress, Insecure
@@ -17,6 +19,8 @@ SCHEME = "xj://"
 SECURE_SCHEME = "xjs://"
 INVITATION = "?invitation="
 DEFAULT_PORT = 5000
+NOWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+"""Addresses for documentation (RFC 5737, 3849): nobody's, so only the way there is looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +105,13 @@ def _split(text: str) -> tuple[str, str]:
         return text, ""  # a bare IPv6 address
     host, _, port = text.partition(":")
     return host, port
+
+
+def own_addresses() -> tuple[str, ...]:
+    """This machine's addresses on the way out, as far as it has a way out. Nothing is sent."""
+    found = []
+    for family, nowhere in NOWHERE.items():
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((nowhere, 9))
+            found.append(str(probe.getsockname()[0]))
+    return tuple(found)

@@ -108,22 +108,22 @@ class Bubbles:
 
     def _bind(self) -> None:
         canvas = self.canvas
-        canvas.bind("<Configure>", lambda _: self.draw())
+        canvas.bind("<Configure>", lambda *_: self.draw())
         canvas.bind("<Button-1>", self._clicked)
         canvas.bind("<Button-3>", self._menu)
-        canvas.bind("<Button-4>", lambda _: self.scroll(-60))
-        canvas.bind("<Button-5>", lambda _: self.scroll(60))
+        canvas.bind("<Button-4>", lambda *_: self.scroll(-60))
+        canvas.bind("<Button-5>", lambda *_: self.scroll(60))
         canvas.bind("<MouseWheel>", lambda event: self.scroll(-60 if event.delta > 0 else 60))
-        canvas.bind("<Prior>", lambda _: self.scroll(-canvas.winfo_height() * 4 // 5))
-        canvas.bind("<Next>", lambda _: self.scroll(canvas.winfo_height() * 4 // 5))
-        canvas.bind("<Home>", lambda _: self.to_oldest())
-        canvas.bind("<End>", lambda _: self.to_end())
-        canvas.bind("<Up>", lambda _: self._mark(-1))
-        canvas.bind("<Down>", lambda _: self._mark(1))
-        canvas.bind("<Return>", lambda _: self._act())
-        canvas.bind("<Control-c>", lambda _: self._copy())
-        canvas.tag_bind("link", "<Enter>", lambda _: canvas.configure(cursor="hand2"))
-        canvas.tag_bind("link", "<Leave>", lambda _: canvas.configure(cursor=""))
+        canvas.bind("<Prior>", lambda *_: self.scroll(-canvas.winfo_height() * 4 // 5))
+        canvas.bind("<Next>", lambda *_: self.scroll(canvas.winfo_height() * 4 // 5))
+        canvas.bind("<Home>", lambda *_: self.to_oldest())
+        canvas.bind("<End>", lambda *_: self.to_end())
+        canvas.bind("<Up>", lambda *_: self._mark(-1))
+        canvas.bind("<Down>", lambda *_: self._mark(1))
+        canvas.bind("<Return>", lambda *_: self._act())
+        canvas.bind("<Control-c>", lambda *_: self._copy())
+        canvas.tag_bind("link", "<Enter>", lambda *_: canvas.configure(cursor="hand2"))
+        canvas.tag_bind("link", "<Leave>", lambda *_: canvas.configure(cursor=""))
 
     # -- which conversation ------------------------------------------------------------------
 

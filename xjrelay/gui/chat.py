@@ -21,6 +21,7 @@ NOBODY = mark("Choose somebody on the left, or add the first one.")
 SEND = mark("Send")
 RENAME, REMOVE, ADD = mark("Rename"), mark("Remove"), mark("Add contact")
 FINGERPRINT = mark("fingerprint {digits}")
+KNOWN_AS = mark("the peer {name} you know")
 UNDERSTOOD = mark("Understood")
 HINT = mark("Enter sends, Shift+Enter begins a new line")
 MAX_ROWS: Final = 6
@@ -228,6 +229,10 @@ class ChatArea:
         said = [words(person.state.value)]
         if not person.contact:
             said.append(words(NOT_A_CONTACT))
+        if person.way is not None:
+            said.append(words(person.way.value))
+        if person.peer:
+            said.append(words(KNOWN_AS, name=one_line(person.peer, 40)))
         if person.plain:
             said.append(words(NOT_ENCRYPTED))
         if person.address and person.address != person.name:

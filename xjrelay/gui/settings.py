@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from xjrelay.gui.world import Door, ServersDoor
 
@@ -27,6 +28,7 @@ class Settings:
         door: ``servers`` or ``peers``.
         tracker: as typed last, as the others are.
         nearby: whether a peer is reachable from the network.
+        direct: whether a user has direct links with friends.
     """
 
     geometry: str = "1080x720"
@@ -39,6 +41,7 @@ class Settings:
     name: str = ""
     port: str = "5000"
     nearby: bool = True
+    direct: bool = False
 
 
 def load(path: Path) -> Settings:
@@ -74,6 +77,17 @@ def config_file(environ: Mapping[str, str]) -> Path:
     """``$XDG_CONFIG_HOME/xjrelay/window.json``."""
     home = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(home) / "xjrelay" / "window.json"
+
+
+def peer_folders(environ: Mapping[str, str]) -> Path:
+    """Where the peers of this computer have their folders, one each."""
+    home = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return home / "xjrelay" / "peer"
+
+
+def peer_folder(settings: Settings) -> str:
+    """The folder among them of the peer that the other door was last for."""
+    return f"{quote(settings.name, safe='')}-{settings.port}"
 
 
 def account_folder(environ: Mapping[str, str], door: Door) -> Path:

@@ -24,6 +24,7 @@ TRACKER, USER, PASSWORD = mark("Tracker"), mark("User name"), mark("Password")
 NAME, PORT = mark("Name"), mark("Port")
 LOG_IN, REGISTER, BEGIN = mark("Log in"), mark("Register"), mark("Start")
 NEARBY = mark("Others on the network can connect")
+DIRECT = mark("Direct links: friends see my address")
 ENTERING = mark("Connecting ...")
 
 
@@ -82,6 +83,9 @@ class Start:
         }
         for field in self.fields.values():
             field.entry.bind("<Return>", lambda _: self.log_in())
+        self.direct_box = self._tick(parent, words(DIRECT))
+        if settings.direct:
+            self.direct_box.select()
         row = ctk.CTkFrame(parent, fg_color="transparent")
         row.pack(fill="x", side="bottom", pady=(8, 0))
         self.log_in_button = button(row, look, words(LOG_IN), self.log_in, "main")
@@ -95,9 +99,17 @@ class Start:
         self.fields["port"] = Field(parent, look, words(PORT), settings.port)
         for name in ("name", "port"):
             self.fields[name].entry.bind("<Return>", lambda _: self.begin())
-        self.nearby_box = ctk.CTkCheckBox(
+        self.nearby_box = self._tick(parent, words(NEARBY))
+        if settings.nearby:
+            self.nearby_box.select()
+        self.begin_button = button(parent, look, words(BEGIN), self.begin, "main")
+        self.begin_button.pack(fill="x", side="bottom", pady=(8, 0))
+
+    def _tick(self, parent: Any, text: str) -> Any:
+        look = self._look
+        box = ctk.CTkCheckBox(
             parent,
-            text=words(NEARBY),
+            text=text,
             font=look.ctk_font(13),
             text_color=look.palette.text,
             fg_color=look.palette.accent,
@@ -106,12 +118,9 @@ class Start:
             checkbox_width=20,
             checkbox_height=20,
         )
-        reachable(self.nearby_box, look, look.palette.faint, self.nearby_box.toggle)
-        self.nearby_box.pack(fill="x", pady=(6, 0))
-        if settings.nearby:
-            self.nearby_box.select()
-        self.begin_button = button(parent, look, words(BEGIN), self.begin, "main")
-        self.begin_button.pack(fill="x", side="bottom", pady=(8, 0))
+        reachable(box, look, look.palette.faint, box.toggle)
+        box.pack(fill="x", pady=(6, 0))
+        return box
 
     def focus(self) -> None:
         """Where one types first: what is not known yet."""
@@ -155,7 +164,8 @@ class Start:
         settings = self._settings
         settings.door, settings.tracker, settings.user = "servers", typed["tracker"], typed["user"]
         tracker, user = typed["tracker"].strip(), typed["user"].strip()
-        self._enter(ServersDoor(tracker, user, typed["password"], register))
+        settings.direct = bool(self.direct_box.get())
+        self._enter(ServersDoor(tracker, user, typed["password"], register, settings.direct))
 
     def begin(self) -> None:
         """In without servers."""

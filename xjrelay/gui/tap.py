@@ -18,15 +18,19 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from twisted.application.service import MultiService
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import (
     FileLogObserver,
     FilteringLogObserver,
+    Logger,
     LogLevel,
     LogLevelFilterPredicate,
     formatEventAsClassicLogText,
     globalLogBeginner,
 )
 
+from xjrelay.client.model import Direct
+from xjrelay.client.target import own_addresses
 from xjrelay.gui import settings as remembered
 from xjrelay.gui.bridge import Bridge, NetworkThread
 from xjrelay.gui.notify import Notifier
@@ -36,9 +40,14 @@ from xjrelay.gui.with_servers import ServersWorld
 from xjrelay.gui.without import PeersWorld
 from xjrelay.gui.words import Words, languages
 from xjrelay.gui.world import Door, PeersDoor, ServersDoor, Tell, World
+from xjrelay.security.identity import load_key
+from xjrelay.security.private import PrivateFileError, read_private
 from xjrelay.servers.peer import tap as peer_tap
 from xjrelay.servers.peer.service import PeerService
+from xjrelay.storage.acquaintances import called
 from xjrelay.storage.history import open_history
+
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class Wish:
         language: None for the system's.
         tracker: stands in the first field, as ``user`` does; None for what was typed last.
         authority: who has to have signed the servers' certificates; None for the system's authorities.
+        direct: have direct links with friends; None for as it was last.
+        direct_listen: the address at which friends reach this computer; empty for all.
     """
 
     dark: bool | None = None
@@ -59,6 +70,8 @@ class Wish:
     tracker: str | None = None
     user: str | None = None
     authority: str | None = None
+    direct: bool | None = None
+    direct_listen: str = ""
 
 
 @dataclass(slots=True)
@@ -104,7 +117,8 @@ def make_window(wish: Wish, reactor: Any, environ: Mapping[str, str]) -> Program
     bridge = Bridge(reactor)
     notifier = Notifier(settings.notify)
     words = Words([wish.language] if wish.language else languages(environ))
-    world = partial(make_world, reactor, environ, wish.authority)
+    settings.direct = settings.direct if wish.direct is None else wish.direct
+    world = partial(make_world, reactor, environ, wish, settings)
     presenter = Presenter(bridge, world, bridge.tell, words, _milliseconds, notifier)
     bridge.listen(presenter.happened)
     window = Window(presenter, bridge, settings, notifier, partial(_save, file))
@@ -112,14 +126,48 @@ def make_window(wish: Wish, reactor: Any, environ: Mapping[str, str]) -> Program
 
 
 def make_world(
-    reactor: Any, environ: Mapping[str, str], authority: str | None, door: Door, tell: Tell
+    reactor: Any,
+    environ: Mapping[str, str],
+    wish: Wish,
+    settings: remembered.Settings,
+    door: Door,
+    tell: Tell,
 ) -> World:
     """The world behind a door, not started."""
     folder = remembered.account_folder(environ, door)
     history = partial(open_history, reactor)
     if isinstance(door, ServersDoor):
-        return ServersWorld(reactor, door, tell, folder, history, lambda: secrets.token_hex(12), authority)
+        peers = remembered.peer_folders(environ)
+
+        def direct() -> Direct:
+            key = own_key(peers / remembered.peer_folder(settings), folder)
+            return Direct(listen=wish.direct_listen, hosts=own_addresses(), key=key)
+
+        def known(peer_id: str) -> Any:
+            return deferToThreadPool(reactor, reactor.getThreadPool(), called, peers, peer_id)
+
+        new_id = partial(secrets.token_hex, 12)
+        return ServersWorld(reactor, door, tell, folder, history, new_id, wish.authority, direct, known)
     return PeersWorld(door, tell, folder, partial(make_peer, reactor), history)
+
+
+def own_key(peer: Path, account: Path) -> bytes | None:
+    """Who we are to friends: the peer that runs on this computer, where there is one, else a key of the
+    account's own.
+
+    Args:
+        peer: that peer's folder.
+        account: the account's.
+    """
+    try:
+        return read_private(peer / "peer.key")
+    except (FileNotFoundError, PrivateFileError):
+        account.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        return load_key(account / "direct.key")
+    except PrivateFileError as error:
+        _log.warn("direct links get a new key each time: {why}", why=str(error))
+        return None
 
 
 def make_peer(reactor: Any, door: PeersDoor) -> tuple[MultiService, PeerService]:

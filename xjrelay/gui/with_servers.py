@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,17 +20,20 @@ from twisted.python.failure import Failure
 from xjrelay.client.errors import ClientError, Disconnected
 from xjrelay.client.model import (
     Contact,
+    Direct,
     Event,
     LinkState,
     Message,
     Notice,
     Presence,
     Receipt,
+    RoadChange,
     RosterChange,
     user_key,
 )
 from xjrelay.client.model import Missed as Overflowed
 from xjrelay.client.tx import Client, IClientReactor, connect
+from xjrelay.domain.peers import fingerprint
 from xjrelay.gui.problems import NOT_CONNECTED, REPLACED, problem, problem_at_door, why_failed
 from xjrelay.gui.words import mark
 from xjrelay.gui.world import (
@@ -51,6 +54,7 @@ from xjrelay.gui.world import (
     ServersDoor,
     State,
     Tell,
+    Way,
 )
 from xjrelay.storage.history import History, OpenHistory, StoredLine
 from xjrelay.storage.interfaces import StoreError
@@ -79,6 +83,10 @@ _PROGRESS = {
 }
 
 
+def _nobody(peer_id: str) -> Deferred[str | None]:
+    return succeed(None)
+
+
 class ServersWorld:
     """One user, through the servers. A :class:`~xjrelay.gui.world.World`.
 
@@ -90,6 +98,8 @@ class ServersWorld:
         open_history: makes the history's store.
         new_id: makes message ids.
         authority: who has to have signed the servers' certificates, as the library takes it.
+        direct: how direct links are made, where the door says that they are wanted.
+        known: what a peer is called that is known on this computer, given its id; None for an unknown one.
     """
 
     kind = Kind.SERVERS
@@ -103,8 +113,14 @@ class ServersWorld:
         open_history: OpenHistory,
         new_id: Callable[[], str],
         authority: str | None = None,
+        direct: Callable[[], Direct] = Direct,
+        known: Callable[[str], Deferred[str | None]] = _nobody,
     ) -> None:
         self._authority = authority
+        self._direct = direct
+        self._known = known
+        self._keys: dict[str, str] = {}  # of those at the other end of a direct link, by user
+        self._peers: dict[str, str] = {}  # what they are called as peers
         self._reactor = reactor
         self._door = door
         self._tell = tell
@@ -134,6 +150,7 @@ class ServersWorld:
                 resource=RESOURCE,
                 outbox=self._folder / "outbox",
                 authority=self._authority,
+                direct=self._direct() if door.direct else None,
                 reactor=self._reactor,
             )
         except ClientError as error:
@@ -281,6 +298,8 @@ class ServersWorld:
             await self._presence(event)
         elif isinstance(event, RosterChange):
             self._roster_changed(event)
+        elif isinstance(event, RoadChange):
+            await self._road_changed(event)
         elif isinstance(event, LinkState) and event.link == "relay":
             self._tell(LinkChanged(event.up, event.detail if event.up else ""))
         elif isinstance(event, Overflowed):
@@ -308,6 +327,17 @@ class ServersWorld:
     async def _presence(self, presence: Presence) -> None:
         _, client = self._opened()
         contact = client.roster.get(presence.username)
+        if contact is not None:
+            self._tell(PersonChanged(self._person(contact)))
+
+    async def _road_changed(self, change: RoadChange) -> None:
+        """Somebody's key is proved; whoever knows it as a peer's reads that it is the same one."""
+        _, client = self._opened()
+        key = user_key(change.user)
+        if change.direct:
+            self._keys[key] = change.detail
+            self._peers[key] = await self._known(change.detail) or ""
+        contact = client.roster.get(change.user)
         if contact is not None:
             self._tell(PersonChanged(self._person(contact)))
 
@@ -374,7 +404,19 @@ class ServersWorld:
         if presence is not None and presence.online:
             state = State.RESUMING if presence.resuming else State.ONLINE
         bio = (presence.bio or "") if presence is not None else ""
-        return Person(key, contact.name or contact.username, contact.username, state, bio)
+        way = None
+        if self._door.direct:
+            way = Way.DIRECT if client.is_direct(contact.username) else Way.RELAY
+        return Person(
+            key,
+            contact.name or contact.username,
+            contact.username,
+            state,
+            bio,
+            fingerprint=fingerprint(self._keys.get(key, "")),
+            way=way,
+            peer=self._peers.get(key, ""),
+        )
 
     def _stranger(self, key: str) -> Person:
         name = self._spelling(key)

@@ -45,6 +45,13 @@ class Progress(Enum):
     RECEIVED = mark("received")
 
 
+class Way(Enum):
+    """How what we say reaches somebody, where that may be either; the values are words for a person."""
+
+    DIRECT = mark("direct link")
+    RELAY = mark("by the relay")
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Somebody in the side bar.
@@ -58,6 +65,8 @@ class Person:
         plain: nothing that comes from it is encrypted or proved (a peer of the original form).
         fingerprint: for two people to compare; empty where there is none.
         contact: it was added by us; else it has only written.
+        way: how what we say reaches it; None where there is one way only.
+        peer: what it is called among the peers that are known on this computer; empty where it is none.
     """
 
     key: str
@@ -68,6 +77,8 @@ class Person:
     plain: bool = False
     fingerprint: str = ""
     contact: bool = True
+    way: Way | None = None
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +133,17 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class ServersDoor:
-    """In through a tracker."""
+    """In through a tracker.
+
+    Attributes:
+        direct: have direct links with friends, which show them where this computer is.
+    """
 
     tracker: str
     user: str
     password: str = field(repr=False)
     register: bool = False
+    direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
