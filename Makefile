@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How long `make fuzz` runs, in all; `make test` takes the default.
 SECONDS ?= 66
 
-.PHONY: venv run test lint types trial pytest compiled fuzz dist prove prove-sandbox bench bench-peers bench-check news news-draft clean
+.PHONY: venv run test lint types trial pytest compiled fuzz dist prove prove-sandbox bench bench-peers bench-check docs news news-draft clean
 
 venv: .venv/.installed
 

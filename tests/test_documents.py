@@ -12,6 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tools.site import ELSEWHERE, sections
 from xjrelay.client.direct_link import PING, STANZAS
 from xjrelay.domain.direct import (
     ANSWER_FIRST,
@@ -202,16 +203,17 @@ class IndexTests(SynchronousTestCase):
     """``docs/README.md``, and the links of every page."""
 
     def test_every_page_is_listed_once(self) -> None:
-        pages = {path.name for path in PAGE.parent.glob("*.md")} - {"README.md"}
-        index = (PAGE.parent / "README.md").read_text("utf-8")
-        listed = re.findall(r"^- \[(\S+)\]\(\1\): ", index, re.MULTILINE)
-        self.assertEqual(sorted(listed), sorted(pages))
+        folder = PAGE.parent
+        pages = {str(path.relative_to(folder)) for path in folder.rglob("*.md")} - {"README.md"}
+        index = (folder / "README.md").read_text("utf-8")
+        listed = [page for section in sections(index).values() for page in section]
+        self.assertEqual(sorted(listed), sorted({*pages, *(f"../{name}" for name in ELSEWHERE)}))
 
     def test_what_is_linked_is_there(self) -> None:
         root = PAGE.parent.parent
         missing = [
             f"{path.relative_to(root)}: {target}"
-            for path in [root / "README.md", *PAGE.parent.glob("*.md")]
+            for path in [root / "README.md", *PAGE.parent.rglob("*.md")]
             for target in re.findall(r"\]\(([^)#:]+)", path.read_text("utf-8"))
             if not (path.parent / target).exists()
         ]
