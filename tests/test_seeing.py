@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -22,13 +23,16 @@ from xjrelay.client.errors import ClientError
 from xjrelay.client.tx import Client
 from xjrelay.net.metric_table import METRICS, PROCESS, table
 from xjrelay.net.metrics import Metrics, Part, samples_of
+from xjrelay.net.trace import EVENTS
 from xjrelay.sandbox.peers import PORT, PeerSandbox
 from xjrelay.sandbox.suite import Sandbox
 from xjrelay.servers.admin import Pulse
+from xjrelay.servers.jsonlog import NEVER
 from xjrelay.servers.option_table import TABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "metrics.md"
+TRACING = ROOT / "docs" / "tracing.md"
 DASHBOARD = ROOT / "deploy" / "grafana" / "xjrelay.json"
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 SCRAPE = ROOT / "deploy" / "prometheus" / "prometheus.yml"
@@ -270,6 +274,14 @@ def rule_tests() -> Iterator[dict[str, Any]]:
         }
 
 
+def log_calls() -> Iterator[ast.Call]:
+    """Every line of code that logs."""
+    for path in (ROOT / "xjrelay").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("_log."):
+                yield node
+
+
 class PageTests(SynchronousTestCase):
     """``docs/metrics.md``."""
 
@@ -305,6 +317,26 @@ class PageTests(SynchronousTestCase):
             counted |= set(re.findall(r'limited\["([\w-]+)"\]', source))
             counted |= set(re.findall(r'_refuse\(CloseReason\.\w+, "([\w-]+)"\)', source))
         self.assertEqual(named - {"max-bytes", "max-queue-bytes"}, counted)
+
+    def test_every_event_of_a_message_is_on_its_page(self) -> None:
+        shown = dict(re.findall(r"^\| `([a-z ]+)` \| ([^|]+) \|$", TRACING.read_text("utf-8"), re.MULTILINE))
+        self.assertEqual({name: shown.get(name) for name in EVENTS}, EVENTS)
+
+    def test_every_event_of_the_log_that_is_named_is_logged(self) -> None:
+        page = TRACING.read_text("utf-8").partition("| event | when |\n|---|---|\n")[2].partition("\n\n")[0]
+        named = {name for row in page.splitlines() for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+        logged = {
+            str(one.value.value)
+            for call in log_calls()
+            for one in call.keywords
+            if one.arg == "event" and isinstance(one.value, ast.Constant)
+        }
+        self.assertEqual(named, logged)
+
+    def test_nothing_is_logged_in_a_field_that_is_nobody_s_to_read(self) -> None:
+        for call in log_calls():
+            fields = {one.arg for one in call.keywords if "repr(" not in ast.unparse(one.value)}
+            self.assertEqual(fields & NEVER, set(), ast.unparse(call))
 
     def test_every_alert_has_its_row(self) -> None:
         shown = re.findall(r"^\| `(Xj\w+)` \| (\w+) \|", PAGE.read_text("utf-8"), re.MULTILINE)

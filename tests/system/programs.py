@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
-READY = re.compile(r"xjrelay ready (\S+) (\S+):(\d+)")
+READY = re.compile(r"xjrelay ready (\S+) ([^\s\"]+):(\d+)")
 PATIENCE = 30.0
 """Seconds until a wait is a failure: long, because the machine may be busy."""
 

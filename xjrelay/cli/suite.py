@@ -136,8 +136,7 @@ async def look_at_all(call: Call) -> Suite:
     }
     components = sorted(listed.values(), key=lambda one: (one.type, one.host, one.port))
     seen = [*asked, *await asyncio.gather(*(look_at(call, one, places[0].tls) for one in components))]
-    wrong = [f"{door} was to be asked: {why}" for door, why in _shut(call, found, answers)]
-    wrong += _unlike(places, lists)
+    wrong = [*_shut(found, answers), *_unlike(places, lists)]
     programs = joined(seen, told)
     return Suite(programs, wrong + troubles(programs), [one.door for one in told])
 
@@ -160,12 +159,14 @@ async def _listed(call: Call, place: Place) -> tuple[Component, ...] | ClientErr
         return error
 
 
-def _shut(call: Call, found: Sequence[Door], answers: Sequence[Told | Shut]) -> list[tuple[Door, str]]:
-    """Doors that were said and don't answer. A socket that is merely there may be of a program that ended."""
-    if not (call.args.admin or call.environ.get("XJ_ADMIN_URL")):
-        return []
-    pairs = zip(found, answers, strict=True)
-    return [(door, str(answer)) for door, answer in pairs if isinstance(answer, Shut)]
+def _shut(found: Sequence[Door], answers: Sequence[Told | Shut]) -> list[str]:
+    """Doors that nobody answers at. A program that is stopped takes its socket with it; one that is killed
+    leaves it, until it is started again."""
+    shut = [(door, answer) for door, answer in zip(found, answers, strict=True) if isinstance(answer, Shut)]
+    return [
+        f"{door}: {why}" + ("; a program was killed: start it again, or remove that file" * bool(door.socket))
+        for door, why in shut
+    ]
 
 
 def _unlike(places: Sequence[Place], lists: Sequence[tuple[Component, ...] | ClientError]) -> list[str]:
