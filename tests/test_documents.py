@@ -32,8 +32,6 @@ from xjrelay.servers.option_table import TABLE
 from xjrelay.servers.peer.dialling import RATE
 from xjrelay.servers.peer.local import DISCOVER_EVERY
 from xjrelay.servers.peer.protocol import PATIENCE, TLS_PATIENCE
-from xjrelay.servers.relay.envoy import BURST
-from xjrelay.servers.relay.envoy import RATE as RATE_OF_IQS
 from xjrelay.storage.interfaces import MAX_HISTORY
 from xjrelay.storage.peers import MAX_WAITING
 from xjrelay.wire import codec, direct, peers
@@ -153,7 +151,7 @@ class ProtocolPageTests(SynchronousTestCase):
     def test_the_numbers_of_section_13_are_the_code_s(self) -> None:
         section = " ".join(DIRECT.findall(page())[0].split())
         for said in (
-            f"may say {RATE_OF_IQS:g} a second, {BURST:g} at once (429)",
+            f"may say {ASKED['max-iqs'].default} at once (`--max-iqs`, else 429)",
             f"`candidates`, {direct.MAX_CANDIDATES} at most",
             f"best first, {DIAL_EVERY:g} s apart, each place twice at most",
             f"who was asked begins {ANSWER_FIRST:g} s later",

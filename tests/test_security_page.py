@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "security.md"
 
 BESIDES = {
     *("login-timeout", "login-failures", "login-backoff", "address-failures", "address-registrations"),
-    *("max-roster", "max-queue", "max-queue-bytes", "resume", "mailbox-max", "mailbox-days"),
+    *("max-roster", "max-queue", "max-queue-bytes", "max-iqs", "resume", "mailbox-max", "mailbox-days"),
 }
 """Limits that aren't a link's."""
 

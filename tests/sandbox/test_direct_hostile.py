@@ -141,7 +141,7 @@ class WhoTests(Hostile):
         self.assertLessEqual(len(self.esa.side._accepted), MAX_SESSIONS)
         self.world.advance(LINK_WITHIN)
         self.assertTrue(all(one.ended for one in silent))
-        self.assertEqual(self.esa.side._accepted, set())
+        self.assertEqual(self.esa.side._accepted, {})
         self.assertTrue(self.world.are_direct("esa", "fajar"))
 
     def test_nobody_comes_in_while_nobody_is_expected(self) -> None:

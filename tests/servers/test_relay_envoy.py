@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.servers.relay_house import House, Line, house_with, message
-from xjrelay.servers.relay.envoy import BURST
+from xjrelay.servers.relay.switch import RelaySettings
 
 ONE, TWO = "10.0.1.1", "10.0.1.2"
 
@@ -94,7 +94,7 @@ class EnvoyTests(SynchronousTestCase):
         self.assertEqual([one["status"] for one in esa.take()], ["delivered"])
 
     def test_a_session_may_say_and_hear_so_many(self) -> None:
-        many = int(BURST)
+        many = RelaySettings().max_iqs
         esa, gita, fajar = self.join("esa", ONE), self.join("gita", TWO), self.join("fajar", ONE)
         esa.say(*(iq("fajar") for _ in range(2 * many)))
         self.assertLess(len(iqs(fajar)), many + 3)

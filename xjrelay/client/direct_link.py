@@ -76,12 +76,14 @@ class DirectLink:
         accepted: as given.
         key: the id of the other end's key, once that is proved.
         proved: whether the other end's first words were right.
+        on_closed: ends the connection where it is closed before keys are proved.
     """
 
     def __init__(self, network: Network, introduce: Introduce, accepted: bool = False) -> None:
         self.accepted = accepted
         self.key: str | None = None
         self.proved = False
+        self.on_closed: Callable[[], None] = lambda: None
         self._network = network
         self._introduce = introduce
         self._listener: Listener | None = None
@@ -236,7 +238,10 @@ class DirectLink:
     def close(self, why: str) -> None:
         """Say what is queued, and close."""
         self._say_taken()
+        opened = self._channel.is_open
         self._channel.close(why)
+        if not opened:
+            self.on_closed()
         self._end(why)
 
     def _end(self, why: str) -> None:

@@ -103,7 +103,7 @@ class DirectSession:
         self._marked = False  # the other side's marker has come
         self._over = False
         self._heard_at = network.seconds()
-        self._task: Cancellable | None = None
+        self._tasks: list[Cancellable] = []
         self._timer: Cancellable | None = None
 
     @property
@@ -114,7 +114,7 @@ class DirectSession:
     def start(self) -> None:
         """Dial what was offered; :meth:`end` follows, at the latest, when nothing comes of it."""
         self._timer = self._network.call_later(LINK_WITHIN, lambda: self.end("no link came about"))
-        self._task = self._network.spawn(self._dial_all())
+        self._tasks.append(self._network.spawn(self._dial_all()))
 
     # -- links -------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class DirectSession:
             for place in self.terms.places:
                 if self._chosen is not None or self._over:
                     return
-                self._network.spawn(self._dial(place))
+                self._tasks.append(self._network.spawn(self._dial(place)))
                 await sleep(self._network, DIAL_EVERY)
             await sleep(self._network, ROUND_EVERY)
 
@@ -143,6 +143,11 @@ class DirectSession:
         self._links.append(link)
         sealed.on_failed = lambda why: self._drop(link)
         sealed.begin(raw)
+
+    def _stop_dialling(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
 
     def _agreed(self, link: DirectLink, sealed: Sealed) -> DirectLink | None:
         """Keys are proved on a link that we dialled: is it the friend's?"""
@@ -191,6 +196,7 @@ class DirectSession:
         for other in list(self._links):
             if other is not link:
                 self._drop(other)
+        self._stop_dialling()
         self._again(CROSS_WITHIN, lambda: self.end("the move took too long"))
         if self._marked:
             link.say(direct.Go(sid=self.terms.sid))
@@ -245,8 +251,7 @@ class DirectSession:
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        self._stop_dialling()
         self._chosen = None
         for link in list(self._links):
             self._drop(link)

@@ -12,13 +12,14 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final, Protocol
 
 from xjrelay.client.direct_link import DirectLink
 from xjrelay.client.direct_session import DirectSession, Terms
 from xjrelay.client.errors import ClientError, TimedOut
 from xjrelay.client.model import Direct, Message, RoadChange, user_key
-from xjrelay.client.network import Connection, DialError, Listening, Network, Promise, Receiver
+from xjrelay.client.network import Cancellable, Connection, DialError, Listening, Network, Promise, Receiver
 from xjrelay.client.sealed import Sealed
 from xjrelay.client.sending import Sending
 from xjrelay.domain.direct import LINK_WITHIN, MAX_SESSIONS, Tries, own_offer_counts, worth_dialling
@@ -85,10 +86,11 @@ class DirectSide:
         self._settings = settings
         self._house = house
         self._identity = Identity(settings.key or make_key())
+        self._listen = settings.listen
         self._sessions: dict[str, DirectSession] = {}
         self._offers: dict[str, str] = {}  # sids of our own that have no answer yet, by friend
         self._asked: dict[str, tuple[str, Promise[Iq]]] = {}
-        self._accepted: set[DirectLink] = set()
+        self._accepted: dict[DirectLink, Cancellable] = {}  # those that have not greeted, and their time
         self._on_road: set[str] = set()
         self._tries = Tries()
         self._listening: Listening | None = None
@@ -100,8 +102,10 @@ class DirectSide:
     async def start(self) -> None:
         """Listen, and have the port mapped where that is wanted."""
         settings = self._settings
+        if not settings.listen and ":" in self._house.relay_host():
+            self._listen = "::"
         try:
-            listening = await self._network.listen(settings.listen, settings.port, self._accept)
+            listening = await self._network.listen(self._listen, settings.port, self._accept)
         except DialError as error:
             self._network.log("no direct link can come in: {why}", why=str(error))
             return
@@ -121,7 +125,7 @@ class DirectSide:
         for session in list(self._sessions.values()):
             session.end("the client is closed")
         for link in list(self._accepted):
-            link.close("the client is closed")
+            self._refuse_link(link, "the client is closed")
         for _, promise in list(self._asked.values()):
             promise.settle(TimedOut("the client is closed"))
         if self._listening is not None:
@@ -293,13 +297,12 @@ class DirectSide:
 
     @property
     def _loopback(self) -> bool:
-        return is_loopback(self._settings.listen)
+        return is_loopback(self._listen)
 
     def _hosts(self) -> list[str]:
         """Our own addresses, as far as they are known."""
-        listen = self._settings.listen
-        if listen not in WILDCARDS:
-            return [listen]
+        if self._listen not in WILDCARDS:
+            return [self._listen]
         known = dict.fromkeys([self._house.relay_host(), *self._settings.hosts])
         return [one for one in known if one and not is_loopback(one)]
 
@@ -308,7 +311,8 @@ class DirectSide:
             return []
         port = self._listening.port
         outside = [place for place in (self._settings.public, self._mapped) if place is not None]
-        found = [direct.Candidate(host, port, "host") for host in self._hosts()]
+        six = ":" in self._listen
+        found = [direct.Candidate(host, port) for host in self._hosts() if (":" in host) is six]
         found += [direct.Candidate(*place, "srflx") for place in dict.fromkeys(outside)]
         return list(_ranked(found))[: direct.MAX_CANDIDATES]
 
@@ -324,28 +328,38 @@ class DirectSide:
         link = DirectLink(self._network, self._introduce, accepted=True)
 
         def agreed(sealed: Sealed) -> DirectLink | None:
-            return link if link.attach(sealed) and self._expects(link) else None
-
-        def late() -> None:
-            self._accepted.discard(link)
-            if not link.proved:
-                link.close("no greeting came in time")
-                sealed.abort()
+            if link.attach(sealed) and self._expects(link):
+                return link
+            self._greeted(link)
+            return None
 
         sealed = Sealed(self._identity.serverConnectionForTLS(None), agreed)  # type: ignore[arg-type]
+        sealed.on_failed = lambda why: self._greeted(link)
         sealed.begin(raw)
-        if self._over or len(self._accepted) >= MAX_SESSIONS or not (self._sessions or self._offers):
+        if self._over or not (self._sessions or self._offers):
             sealed.abort()
-        else:
-            self._accepted.add(link)
-            self._network.call_later(LINK_WITHIN, late)
+            return sealed
+        if len(self._accepted) >= MAX_SESSIONS:  # the oldest makes way
+            self._refuse_link(next(iter(self._accepted)), "too many at once")
+        late = partial(self._refuse_link, link, "no greeting came in time")
+        self._accepted[link] = self._network.call_later(LINK_WITHIN, late)
+        link.on_closed = sealed.abort
         return sealed
+
+    def _refuse_link(self, link: DirectLink, why: str) -> None:
+        self._greeted(link)
+        link.close(why)
+
+    def _greeted(self, link: DirectLink) -> None:
+        timer = self._accepted.pop(link, None)
+        if timer is not None:
+            timer.cancel()
 
     def _expects(self, link: DirectLink) -> bool:
         return any(session.terms.key == link.key for session in self._sessions.values())
 
     def _introduce(self, link: DirectLink, hello: direct.Hello) -> DirectSession | None:
-        self._accepted.discard(link)
+        self._greeted(link)
         for session in self._sessions.values():
             if session.terms.sid == hello.sid and session.admit(link):
                 return session

@@ -139,6 +139,7 @@ TABLE: tuple[Option, ...] = (
     Option("resume", "relay node", SECONDS, 60.0, "how long a lost session can be resumed", reloads=APPLIED),
     Option("drain", "relay node", SECONDS, 2.0, "how long users are sent elsewhere before a relay stops", reloads=APPLIED),
     Option("max-queue", "relay node", count(1, 10**6), MAX_QUEUE, "stanzas kept for a session that has not acknowledged them", reloads=APPLIED),
+    Option("max-iqs", "relay node", count(1, 10**6), 60, "iqs that a user may say to others at once, and be said; a twelfth of it a second", reloads=APPLIED),
     Option("max-queue-bytes", "relay node", BYTES, MAX_QUEUE_BYTES, "bytes kept for a session that has not acknowledged them", reloads=APPLIED),
     Option("allow-legacy-clients", "relay node", FLAG, False, "admit hellos without a token, from users logged in from the same address", reloads=APPLIED),
     Option("who-timeout", "relay node", SECONDS, 5.0, "how long a manager has to say whether such a user is logged in", reloads=APPLIED),

@@ -25,9 +25,8 @@ from xjrelay.wire.stanzas import MAX_ID, Iq, Kind, parse
 
 _log = Logger()
 
-RATE: Final = 5.0
-BURST: Final = 60.0
-"""Iqs a second that one session may send, and that one may be sent; and how many at once."""
+PER_SECOND: Final = 12
+"""A second fills up so many parts of what a session may send at once, and of what it may be sent."""
 
 _ASKS = frozenset({"set", "get"})
 _ANSWERS = frozenset({"result", "error"})
@@ -130,7 +129,9 @@ class Envoy:
         """One more that it sends (0) or is sent (1); whether that is too many."""
         buckets = self._buckets.get(session)
         if buckets is None:
-            buckets = self._buckets[session] = (TokenBucket(RATE, BURST), TokenBucket(RATE, BURST))
+            burst = float(self._switch.settings.max_iqs)
+            rate = burst / PER_SECOND
+            buckets = self._buckets[session] = (TokenBucket(rate, burst), TokenBucket(rate, burst))
         return not buckets[way].spend(self._clock.seconds())
 
     # -- for the switch ----------------------------------------------------------------------

@@ -61,6 +61,7 @@ class RelaySettings:
         hand_over: seconds the manager has to store what is owed when the relay stops.
         mesh_patience: seconds that links of one pair of relays have to answer a ping.
         mesh_links: links of one pair that may be open at once, waiting for a choice.
+        max_iqs: iqs that a session may say at once to other users, and be said.
     """
 
     max_queue: int = MAX_QUEUE
@@ -75,6 +76,7 @@ class RelaySettings:
     hand_over: float = 2.0
     mesh_patience: float = PATIENCE
     mesh_links: int = MAX_LINKS
+    max_iqs: int = 60
 
 
 class Announcing(Seam):
