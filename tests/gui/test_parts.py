@@ -299,3 +299,7 @@ class ProblemTests(SynchronousTestCase):
         ]
         for error, register, field in cases:
             self.assertEqual(problem_at_door(error, "x:1", register).field, field, error)
+
+    def test_a_banned_user_reads_why(self) -> None:
+        banned = problem_at_door(errors.Refused(403, "Banned: spam"), "x:1", False)
+        self.assertEqual((str(banned), banned.field), ("It didn't work: Banned: spam", "user"))

@@ -43,7 +43,8 @@ class ActsCase(ManagerCase):
 
     def doorkeeper(self, requests: int = 600, failures: int = 60) -> Doorkeeper:
         book = TokenBook(self.path, self.rig.clock.seconds)
-        return Doorkeeper(self.acts, book, self.audit, self.rig.clock, requests, failures)
+        self.limited = self.rig.manager.context.counters.limited
+        return Doorkeeper(self.acts, book, self.audit, self.rig.clock, requests, failures, self.limited)
 
     async def step(self, step: str) -> int:
         self.steps.append(step)
@@ -341,6 +342,7 @@ class DoorTests(ActsCase):
         self.door = self.doorkeeper(failures=5)
         codes = [self.asks("relays", f"xja1_00000000_{n}")[0] for n in range(8)]
         self.assertEqual(codes, [401] * 5 + [429] * 3)
+        self.assertEqual(self.limited["admin-failures"], 3)
         self.does("relays")
         self.assertEqual([one.get("silenced") for one in self.written()], [None] * 5 + [3])
 
@@ -354,6 +356,7 @@ class DoorTests(ActsCase):
     def test_a_token_does_so_much_a_minute(self) -> None:
         self.door = self.doorkeeper(requests=3)
         self.assertEqual([self.asks("relays")[0] for _ in range(5)], [200] * 3 + [429] * 2)
+        self.assertEqual(self.limited["admin-requests"], 2)
         self.rig.clock.rightNow += 20
         self.does("relays")
 

@@ -89,8 +89,7 @@ class NodeTests(AdminCase):
         await self.admin("token", "--scope", "all", "--save", *self.here)
 
     async def test_an_operator_s_day(self) -> None:
-        for name in ("esa", "fajar"):
-            await self.user(self.url, name)
+        esa, first = [await self.user(self.url, name) for name in ("esa", "fajar")]
         rows = await self.tells("sessions", *self.here)
         self.assertEqual([(row["user"], row["state"]) for row in rows], [("esa", "here"), ("fajar", "here")])
         self.assertEqual({row["relay"] for row in rows}, {"relay1", "relay2"})
@@ -101,6 +100,8 @@ class NodeTests(AdminCase):
         self.assertIsInstance(error, Refused)
         self.assertEqual(str(error), "Banned: spam")
         self.assertEqual([row["user"] for row in await self.tells("sessions", *self.here)], ["fajar"])
+        for client in (esa, first):
+            await within(client.close())
         await self.node.stop("KILL")
         self.node.port = 0  # a node takes the ports after it too, and they may be somebody's by now
         await self.node.start()

@@ -79,7 +79,7 @@ def _refused_at_door(error: Refused, register: bool) -> Problem:
     known = {
         400: (WRONG_PASSWORD, "password"),
         401: (WRONG_EITHER, "password"),
-        403: (CLOSED, "user"),
+        403: (CLOSED, "user") if register else (OTHERWISE, "user"),  # banned, and the text says why
         404: (NO_SUCH_USER, "user"),
         409: (NAME_TAKEN if register else REPLACED, "user"),
         429: (SLOW_DOWN, "password"),

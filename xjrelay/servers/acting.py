@@ -9,6 +9,7 @@ must not know a manager.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,7 @@ class Doorkeeper:
         clock: seconds since 1970.
         requests: acts a minute with one token.
         failures: refusals an hour for one address, before it is told nothing but 429.
+        limited: counts how often either was reached.
     """
 
     def __init__(
@@ -95,7 +97,9 @@ class Doorkeeper:
         clock: IReactorTime,
         requests: int,
         failures: int,
+        limited: Counter[str] | None = None,
     ) -> None:
+        self._limited = Counter() if limited is None else limited
         self._acts = acts
         self._tokens = tokens
         self._audit = audit
@@ -129,9 +133,11 @@ class Doorkeeper:
             token = self._tokens.check(text.strip() if scheme.lower() == "bearer" else "")
         except TokenRefused as error:
             if not self._failures.take(asked.host, self._clock.seconds()):
+                self._limited["admin-failures"] += 1
                 raise RemoteError(Code.SLOW_DOWN, "too many refusals from this address") from None
             raise RemoteError(Code.UNAUTHORIZED, str(error)) from None
         if not self._requests.take(token.id, self._clock.seconds()):
+            self._limited["admin-requests"] += 1
             raise RemoteError(Code.SLOW_DOWN, "too many acts a minute with this token")
         return token
 

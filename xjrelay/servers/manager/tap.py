@@ -116,6 +116,7 @@ def _doorkeeper(
         reactor,
         options["admin-requests"],
         options["admin-failures"],
+        manager.context.counters.limited,
     )
 
 
