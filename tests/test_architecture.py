@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "servers": {"net", "domain", "security", "wire", "storage.interfaces"},
     "client": {
         *("wire", "domain", "security.scram", "security.certificates", "security.tls", "net.tls"),
-        "security.identity",
+        *("security.identity", "security.private"),
     },
     "cli": {
         *("client", "prove", "storage", "wire", "security", "gui"),

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.sandbox.friends import Application, Friends
 from xjrelay.client.direct_link import PING
+from xjrelay.client.errors import BadAddress
 from xjrelay.client.model import Direct
 from xjrelay.domain.direct import IDLE
 
@@ -172,6 +173,10 @@ class WhoTests(SynchronousTestCase):
         self.talk(world)
         self.assertEqual(world.between("esa", "fajar"), 0)
 
+    def test_not_with_a_key_that_is_none(self) -> None:
+        connecting = self.world().connect("esa", direct=Direct(key=b"no key"))
+        self.failureResultOf(connecting, BadAddress)
+
     def test_never_with_oneself(self) -> None:
         world = self.world()
         world.applications["esa"].say("esa", "memo")
@@ -189,8 +194,8 @@ class WhoTests(SynchronousTestCase):
         for deaf in ("esa", "fajar"):
             world = Friends("esa", "fajar")
             side = world.applications[deaf].side
-            assert side._listening is not None
-            side._listening.close()
+            assert side.door._listening is not None
+            side.door._listening.close()
             world.linked("esa", "fajar")
 
 

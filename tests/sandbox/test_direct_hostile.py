@@ -126,7 +126,7 @@ class WhoTests(Hostile):
         self.still_talking()
 
     def test_strangers_at_the_port(self) -> None:
-        listening = self.esa.side._listening
+        listening = self.esa.side.door._listening
         assert listening is not None
         self.world.linked("esa", "fajar")
         strangers = [_Stranger() for _ in range(MAX_SESSIONS)]
@@ -138,14 +138,14 @@ class WhoTests(Hostile):
         self.world.advance(0.5)
         self.assertTrue(all(one.ended for one in strangers))
         self.assertGreater(sum(one.ended for one in silent), MAX_SESSIONS)
-        self.assertLessEqual(len(self.esa.side._accepted), MAX_SESSIONS)
+        self.assertLessEqual(len(self.esa.side.door._accepted), MAX_SESSIONS)
         self.world.advance(LINK_WITHIN)
         self.assertTrue(all(one.ended for one in silent))
-        self.assertEqual(self.esa.side._accepted, {})
+        self.assertEqual(self.esa.side.door._accepted, {})
         self.assertTrue(self.world.are_direct("esa", "fajar"))
 
     def test_nobody_comes_in_while_nobody_is_expected(self) -> None:
-        listening = self.esa.side._listening
+        listening = self.esa.side.door._listening
         assert listening is not None
         knock = Knock()
         self.machine("stranger").connectTCP(
@@ -161,11 +161,11 @@ class PlaceTests(Hostile):
     def offer(self, *places: tuple[str, int]) -> None:
         """Fajar says that it can be reached there."""
         candidates = [direct.Candidate(*place) for place in places]
-        self.fajar.side._candidates = lambda: candidates  # type: ignore[method-assign]
-        listening = self.fajar.side._listening
+        self.fajar.side.door.candidates = lambda: candidates  # type: ignore[method-assign]
+        listening = self.fajar.side.door._listening
         assert listening is not None
         listening.close()
-        self.esa.side._candidates = list  # type: ignore[method-assign]
+        self.esa.side.door.candidates = list  # type: ignore[method-assign]
 
     def port(self, machine: str, port: int) -> Count:
         count = Count()
@@ -201,7 +201,7 @@ class PlaceTests(Hostile):
         gita = self.world.applications["gita"] = self.world.application("gita")
         gita.side._house.is_mutual = lambda user: True  # type: ignore[method-assign]
         third = self.port("third", 4000)
-        gita.side._candidates = lambda: [direct.Candidate(self.machine("third").address, 4000)]  # type: ignore[method-assign]
+        gita.side.door.candidates = lambda: [direct.Candidate(self.machine("third").address, 4000)]  # type: ignore[method-assign]
         gita.say("esa", "hello")
         self.world.advance(LINK_WITHIN)
         self.assertEqual(third.knocks, [])

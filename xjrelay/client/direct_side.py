@@ -9,32 +9,24 @@ decided whom a link is offered, whose offer is taken, and what may be dialled; a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from typing import Final, Protocol
+from typing import Protocol
 
+from xjrelay.client.direct_door import Door
 from xjrelay.client.direct_link import DirectLink
 from xjrelay.client.direct_session import DirectSession, Terms
-from xjrelay.client.errors import ClientError, TimedOut
+from xjrelay.client.errors import BadAddress, ClientError, TimedOut
 from xjrelay.client.model import Direct, Message, RoadChange, user_key
-from xjrelay.client.network import Cancellable, Connection, DialError, Listening, Network, Promise, Receiver
-from xjrelay.client.sealed import Sealed
+from xjrelay.client.network import Network, Promise
 from xjrelay.client.sending import Sending
-from xjrelay.domain.direct import LINK_WITHIN, MAX_SESSIONS, Tries, own_offer_counts, worth_dialling
-from xjrelay.domain.hearsay import Surroundings
-from xjrelay.domain.peers import Place
+from xjrelay.domain.direct import LINK_WITHIN, MAX_SESSIONS, Tries, own_offer_counts
 from xjrelay.security.identity import Identity, make_key
+from xjrelay.security.private import PrivateFileError
 from xjrelay.wire import direct
-from xjrelay.wire.endpoints import is_loopback
 from xjrelay.wire.errors import Condition, RemoteError, StanzaError
 from xjrelay.wire.stanzas import Iq
-
-TYPE_PREFERENCE: Final = {"host": 126, "srflx": 100}
-"""RFC 8445, 5.1.2.2."""
-
-WILDCARDS: Final = ("", "0.0.0.0", "::")
 
 
 class House(Protocol):
@@ -77,59 +69,42 @@ class DirectSide:
         settings: the application's.
         house: the rest of the client.
 
+    Attributes:
+        door: where friends come in.
+
     Raises:
-        PrivateFileError: the key can't be used.
+        BadAddress: the key can't be used.
     """
 
     def __init__(self, network: Network, settings: Direct, house: House) -> None:
         self._network = network
-        self._settings = settings
         self._house = house
-        self._identity = Identity(settings.key or make_key())
-        self._listen = settings.listen
+        try:
+            self._identity = Identity(settings.key or make_key(), "the key for direct links")
+        except PrivateFileError as error:
+            raise BadAddress(str(error)) from error
         self._sessions: dict[str, DirectSession] = {}
         self._offers: dict[str, str] = {}  # sids of our own that have no answer yet, by friend
         self._asked: dict[str, tuple[str, Promise[Iq]]] = {}
-        self._accepted: dict[DirectLink, Cancellable] = {}  # those that have not greeted, and their time
         self._on_road: set[str] = set()
         self._tries = Tries()
-        self._listening: Listening | None = None
-        self._mapped: Place | None = None
         self._serial = 0
         self._over = False
+        self.door = Door(network, settings, self._identity, house.relay_host, self)
         house.sending.on_crossed = self._crossed
 
     async def start(self) -> None:
-        """Listen, and have the port mapped where that is wanted."""
-        settings = self._settings
-        if not settings.listen and ":" in self._house.relay_host():
-            self._listen = "::"
-        try:
-            listening = await self._network.listen(self._listen, settings.port, self._accept)
-        except DialError as error:
-            self._network.log("no direct link can come in: {why}", why=str(error))
-            return
-        if self._over:
-            listening.close()
-            return
-        self._listening = listening
-        if settings.mapping is not None:
-            self._network.spawn(self._map(settings.mapping, listening.port))
-
-    async def _map(self, ask: Callable[[int], Awaitable[Place | None]], port: int) -> None:
-        self._mapped = await ask(port)
+        """Let friends come in."""
+        await self.door.open()
 
     def close(self) -> None:
         """No direct link any more."""
         self._over = True
         for session in list(self._sessions.values()):
             session.end("the client is closed")
-        for link in list(self._accepted):
-            self._refuse_link(link, "the client is closed")
         for _, promise in list(self._asked.values()):
             promise.settle(TimedOut("the client is closed"))
-        if self._listening is not None:
-            self._listening.close()
+        self.door.close()
 
     def on_link(self, user: str) -> bool:
         """Whether messages to a user go by a direct link now."""
@@ -160,7 +135,7 @@ class DirectSide:
     async def _offer(self, friend: str, pair: str) -> None:
         sid, nonce = secrets.token_hex(16), secrets.token_hex(16)
         self._offers[pair] = sid
-        key, candidates = self._identity.peer_id, self._candidates()
+        key, candidates = self._identity.peer_id, self.door.candidates()
         offer = direct.Initiate(sid=sid, key=key, nonce=nonce, candidates=candidates)
         try:
             answer = await self._ask(friend, offer)
@@ -174,7 +149,7 @@ class DirectSide:
         if not isinstance(accept, direct.Accept) or accept.sid != sid or self._over:
             self._failed(pair)
             return
-        places = self._worth(accept)
+        places = self.door.worth_dialling(accept)
         self._begin(Terms(sid, friend, str(answer.from_), True, nonce, accept.nonce, accept.key, places))
 
     def _failed(self, pair: str) -> None:
@@ -245,9 +220,13 @@ class DirectSide:
         if session is not None:
             session.end("it begins anew")
         nonce = secrets.token_hex(16)
-        self._begin(Terms(query.sid, friend, user, False, nonce, query.nonce, query.key, self._worth(query)))
+        self._begin(
+            Terms(
+                query.sid, friend, user, False, nonce, query.nonce, query.key, self.door.worth_dialling(query)
+            )
+        )
         return direct.Accept(
-            sid=query.sid, key=self._identity.peer_id, nonce=nonce, candidates=self._candidates()
+            sid=query.sid, key=self._identity.peer_id, nonce=nonce, candidates=self.door.candidates()
         )
 
     def _refuse(self, pair: str) -> None:
@@ -293,73 +272,18 @@ class DirectSide:
         if session is not None and not self._house.is_mutual(session.friend):
             session.end("no longer a contact")
 
-    # -- places ------------------------------------------------------------------------------
+    # -- for the door ------------------------------------------------------------------------
 
-    @property
-    def _loopback(self) -> bool:
-        return is_loopback(self._listen)
+    def is_expecting(self) -> bool:
+        """Whether any friend may be about to come."""
+        return bool(self._sessions or self._offers)
 
-    def _hosts(self) -> list[str]:
-        """Our own addresses, as far as they are known."""
-        if self._listen not in WILDCARDS:
-            return [self._listen]
-        known = dict.fromkeys([self._house.relay_host(), *self._settings.hosts])
-        return [one for one in known if one and not is_loopback(one)]
-
-    def _candidates(self) -> list[direct.Candidate]:
-        if self._listening is None:
-            return []
-        port = self._listening.port
-        outside = [place for place in (self._settings.public, self._mapped) if place is not None]
-        six = ":" in self._listen
-        found = [direct.Candidate(host, port) for host in self._hosts() if (":" in host) is six]
-        found += [direct.Candidate(*place, "srflx") for place in dict.fromkeys(outside)]
-        return list(_ranked(found))[: direct.MAX_CANDIDATES]
-
-    def _worth(self, offer: direct.Offer) -> list[Place]:
-        port = self._listening.port if self._listening is not None else 0
-        hosts = set(self._hosts())
-        ours = Surroundings({(host, port) for host in hosts}, hosts)
-        return worth_dialling(offer.places(), ours, self._loopback)
-
-    # -- links that come in ------------------------------------------------------------------
-
-    def _accept(self, raw: Connection) -> Receiver:
-        link = DirectLink(self._network, self._introduce, accepted=True)
-
-        def agreed(sealed: Sealed) -> DirectLink | None:
-            if link.attach(sealed) and self._expects(link):
-                return link
-            self._greeted(link)
-            return None
-
-        sealed = Sealed(self._identity.serverConnectionForTLS(None), agreed)  # type: ignore[arg-type]
-        sealed.on_failed = lambda why: self._greeted(link)
-        sealed.begin(raw)
-        if self._over or not (self._sessions or self._offers):
-            sealed.abort()
-            return sealed
-        if len(self._accepted) >= MAX_SESSIONS:  # the oldest makes way
-            self._refuse_link(next(iter(self._accepted)), "too many at once")
-        late = partial(self._refuse_link, link, "no greeting came in time")
-        self._accepted[link] = self._network.call_later(LINK_WITHIN, late)
-        link.on_closed = sealed.abort
-        return sealed
-
-    def _refuse_link(self, link: DirectLink, why: str) -> None:
-        self._greeted(link)
-        link.close(why)
-
-    def _greeted(self, link: DirectLink) -> None:
-        timer = self._accepted.pop(link, None)
-        if timer is not None:
-            timer.cancel()
-
-    def _expects(self, link: DirectLink) -> bool:
+    def knows(self, link: DirectLink) -> bool:
+        """Whether the key at the other end of a link is that of a friend who was told to come."""
         return any(session.terms.key == link.key for session in self._sessions.values())
 
-    def _introduce(self, link: DirectLink, hello: direct.Hello) -> DirectSession | None:
-        self._greeted(link)
+    def introduce(self, link: DirectLink, hello: direct.Hello) -> DirectSession | None:
+        """The session that a link is for, by its first words; None for none."""
         for session in self._sessions.values():
             if session.terms.sid == hello.sid and session.admit(link):
                 return session
@@ -426,9 +350,3 @@ class DirectSide:
         if pair in self._on_road:
             self._on_road.discard(pair)
             self._house.tell(RoadChange(session.friend, False, why))
-
-
-def _ranked(candidates: Iterable[direct.Candidate]) -> Iterable[direct.Candidate]:
-    for at, one in enumerate(candidates):
-        one.priority = TYPE_PREFERENCE[one.type] << 24 | (65535 - at) << 8 | 255
-        yield one
