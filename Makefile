@@ -46,7 +46,7 @@ compiled: .venv/.installed-test
 	@if command -v cc >/dev/null && $(BIN)/python -c \
 	'import os, sysconfig; assert os.path.exists(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then \
 		XJRELAY_COMPILE=1 $(PIP) install --no-deps --target build/compiled . && \
-		cp -r tests conftest.py setup.cfg build/compiled && cd build/compiled && \
+		cp -r tests docs conftest.py setup.cfg build/compiled && cd build/compiled && \
 		../../$(BIN)/python -c 'from xjrelay.wire import fast; assert fast.FORM == "compiled", fast' && \
 		../../$(BIN)/python -m pytest -q $(COMPILED_TESTS); \
 	else \

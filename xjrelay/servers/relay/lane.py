@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xjrelay.domain.routing import RoutingTable
 from xjrelay.servers.relay.mesh_end import MeshEnd
 from xjrelay.servers.relay.sessions import UserSession
+from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire import fast
 from xjrelay.wire.errors import RemoteError
 from xjrelay.wire.framing import LF
@@ -31,12 +31,13 @@ class Lane:
     """Says what was read, as far as it is ordinary.
 
     Args:
-        table: who is where.
+        switch: who is where, and which link leads there.
     """
 
-    def __init__(self, table: RoutingTable[UserSession]) -> None:
-        self._table = table
-        self._find = table.exact.get
+    def __init__(self, switch: Switch) -> None:
+        self._switch = switch
+        self._table = switch.table
+        self._find = switch.table.exact.get
 
     def said(self, session: UserSession, lines: bytes) -> tuple[int, bool]:
         """What a user said; how many frames, from the first, are done with, and whether these are all."""
@@ -69,6 +70,10 @@ class Lane:
                 if _written(run, there):
                     return run.count
             elif run.ids and _said(session, run, there):
+                return run.count
+        elif session.owed is None and not run.ids:
+            way = self._switch.way_to(found.relay)
+            if way is not None and way.forward_lines(run.lines, run.count):
                 return run.count
         return _singly(run, session.say)
 

@@ -65,6 +65,9 @@ class CarryingLink(Seam):
     def send_frame(self, frame: bytes) -> bool:
         """Write; False when it went nowhere."""
 
+    def send_lines(self, lines: bytes, count: int) -> bool:
+        """Write so many frames, each ended by LF; False when not all went anywhere."""
+
     def close(self, reason: CloseReason) -> None:
         """Close."""
 
@@ -281,6 +284,10 @@ class MeshEnd:
                 origin.sender.settled(origin, "failed", Code.NOT_NOW)
             return
         self._in_flight.send(origin, frame, self._link.send_frame)
+
+    def forward_lines(self, lines: bytes, count: int) -> bool:
+        """So many messages of ours without an id, each ended by LF; False where the link is closed."""
+        return self._link.send_lines(lines, count)
 
     def user_opened(self, name: str, user: User) -> None:
         """We have a new user (R8)."""

@@ -112,7 +112,7 @@ class Peers:
         secret: ClusterSecret,
     ) -> None:
         self.switch = switch
-        self.lane = Lane(switch.table)
+        self.lane = Lane(switch)
         self.envoy = Envoy(context, switch)
         self._clock = context.clock
         self._dialling = context.dialling

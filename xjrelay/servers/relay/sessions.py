@@ -241,8 +241,8 @@ class UserSession:
     """
 
     __slots__ = (
-        *("_exchange", "full", "_pairs", "_report_call", "_run", "absent", "expiry", "link", "missing", "over"),
-        *("owed", "resume_key", "route", "username", "waits"),
+        *("_exchange", "full", "_pairs", "_report_call", "_run", "absent", "expiry", "link", "missing"),
+        *("over", "owed", "resume_key", "route", "username", "waits"),
     )
     route: Session[UserSession]
 

@@ -98,6 +98,9 @@ class Way(Seam):
     def forward(self, frame: bytes, origin: Origin) -> None:
         """Carry a message over; its sender is told what becomes of it."""
 
+    def forward_lines(self, lines: bytes, count: int) -> bool:
+        """Carry so many messages over, each ended by LF, of whom nobody is told; False where it can't."""
+
 
 class Resumption(NamedTuple):
     """A resumed session, and the frames to be sent again after the welcome."""
