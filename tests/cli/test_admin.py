@@ -152,6 +152,8 @@ class SecretTests(HostCase):
             self.assertIn(f"{lines} accepted now", said)
             self.assertEqual(len(file.read_text().splitlines()), lines)
         self.assertNotIn("the-first", file.read_text())
+        acts = [json.loads(line) for line in self.does("audit", "--json").splitlines()]
+        self.assertEqual([one["args"]["step"] for one in acts], ["begin", "switch", "finish"])
         status, _, errors = self.xj("rotate-secret", "switch", "--cluster-secret-file", str(file))
         self.assertEqual((status, errors), (REFUSED, "xj: begin comes first\n"))
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from twisted.internet.defer import Deferred, execute, fail, succeed
 
-from tests.servers.manager_rig import PASSWORD, ManagerCase, Rig
+from tests.servers.manager_rig import PASSWORD, ManagerCase, Rig, Slow
 from xjrelay.domain.audit import verify
 from xjrelay.security.admission import SCOPES, TokenBook, issue
 from xjrelay.security.secret import ClusterSecret
@@ -128,6 +128,24 @@ class BanTests(ActsCase):
         codes = [frame["code"] for frame in wire.take()]
         self.assertEqual(set(codes), {403})
         self.assertEqual(len(self.rig.manager.users), 0)
+
+    def test_a_password_that_is_still_being_looked_at_opens_nothing(self) -> None:
+        """The account was read before the ban, and its device is nobody's yet when the ban ends them."""
+        self.rig.register("esa").hang_up()
+        slow = Slow()
+        rig = Rig(self.rig.stores, in_thread=slow)
+        wire = rig.client()
+        wire.say({"type": "auth", "username": "esa", "password": PASSWORD})
+        self.does("ban", user="esa")
+        slow.finish()
+        self.assertEqual([frame["code"] for frame in wire.take()], [403])
+        self.assertEqual(len(rig.manager.users), 0)
+
+    def test_a_refused_login_is_given_no_session(self) -> None:
+        self.rig.register("esa").hang_up()
+        self.does("ban", user="esa")
+        self.assertEqual(self.rig.log_in("esa")[1]["code"], 403)
+        self.assertEqual(self.successResultOf(self.rig.stores.accounts.next_session("esa")), 2)
 
     def test_it_is_lifted_or_ends_by_itself(self) -> None:
         self.rig.register("esa").hang_up()

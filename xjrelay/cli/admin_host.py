@@ -13,6 +13,7 @@ import getpass
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from xjrelay.cli.doors import SYSTEM
@@ -171,6 +172,8 @@ async def rotate_file(call: Call) -> int:
         accepted = secret.rotate(path, step)
     except secret.SecretError as error:
         raise HostError(str(error)) from error
+    with suppress(UsageError):  # there need be no manager on this machine
+        _note(manager_folder(call), "rotate-secret", {"file": str(path), "step": step})
     words = f"{path}: {accepted} accepted now. Have it read: systemctl reload, or restart, where it is used."
     call.screen.show(words, file=str(path), step=step, accepted=accepted)
     return 0
