@@ -23,7 +23,7 @@ run: venv
 
 # What needs the machine for itself goes first, the rest two at a time.
 test: lint trial pytest compiled
-	$(MAKE) --no-print-directory -j2 types fuzz dist
+	$(MAKE) --no-print-directory -j2 types fuzz dist docs
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -43,6 +43,11 @@ class SiteTests(SynchronousTestCase):
             site.linked("[n](../../NEWS.md) [i](../README.md)", 1), "[n](../news.md) [i](../index.md)"
         )
 
+    def test_what_is_not_on_the_site_is_no_link(self) -> None:
+        said = "[secure.py](../../xjrelay/net/secure.py) and [here](../options.md) and [out](https://example.org)"
+        kept = "secure.py and [here](../options.md) and [out](https://example.org)"
+        self.assertEqual(site.linked(said, 1), kept)
+
     def test_put_together_it_has_every_page(self) -> None:
         into = Path(self.mktemp())
         site.assemble(into)

@@ -82,15 +82,19 @@ def index(text: str) -> str:
 
 
 def linked(text: str, depth: int) -> str:
-    """A page with its links to what has another place on the site.
+    """A page with its links to what has another place on the site, and none to what is not there.
 
     Args:
         text: the page.
         depth: how many folders below ``docs/`` it is.
     """
     up = "../" * depth
-    for name, here in ELSEWHERE.items():
-        text = text.replace(f"]({up}../{name}", f"]({up}{here}")
+
+    def outside(match: re.Match[str]) -> str:
+        text, name, place = match.groups()
+        return f"[{text}]({up}{ELSEWHERE[name]}{place})" if name in ELSEWHERE else text
+
+    text = re.sub(rf"\[([^\]]*)\]\({re.escape(up)}\.\./(?!\.\.)([^)#]+)([^)]*)\)", outside, text)
     return re.sub(rf"\]\({re.escape(up)}README\.md", f"]({up}index.md", text)
 
 
