@@ -187,6 +187,12 @@ class FirstMinuteTests(HostCase):
         status, _, errors = self.xj("tokens")
         self.assertEqual((status, "no manager has its data in" in errors), (WRONG_USAGE, True))
 
+    def test_what_a_restore_put_aside_is_no_manager(self) -> None:
+        aside = self.home / "data" / "manager.before-restore"
+        aside.mkdir()
+        (aside / "manager.sqlite3").touch()
+        self.does("tokens")
+
     def test_where_others_could_read_the_token(self) -> None:
         for text in ("10.0.0.5:5443", "http://10.0.0.5:5443", "chat.example.org:5443"):
             self.assertRaises(UsageError, private_door, text)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, execute, fail, succeed
 
 from tests.servers.manager_rig import PASSWORD, ManagerCase, Rig, Slow
@@ -386,6 +388,32 @@ class DoorTests(ActsCase):
             code, _ = self.performs(Asked("end", f"Bearer {self.token}", body, "127.0.0.1", True))
             self.assertEqual(code, 400, body[:9])
         self.assertEqual(self.written()[0]["act"], "?")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+class HostileTests(ActsCase):
+    """Whatever is said with a token, or in its place."""
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.data())
+    def test_no_request_is_a_bug(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([*self.acts, "nothing", ""]))
+        act = self.acts.get(name)
+        fields = list(act.takes.__struct_fields__) if act is not None else []
+        said = data.draw(st.dictionaries(st.sampled_from([*fields, "x"]), JSON, max_size=4))
+        body = data.draw(st.binary(max_size=20) | st.just(json.dumps(said).encode()))
+        header = data.draw(st.just(f"Bearer {self.token}") | st.text(max_size=90))
+        code, answer = self.performs(Asked(name, header, body, "127.0.0.1", True))
+        self.assertIn(code, (200, 400, 401, 404, 409, 429), answer)
+        self.assertEqual(answer.get("error", False), code != 200)
+        self.rig.clock.rightNow += 60
+        self.assertEqual(verify(self.audit.lines, self.audit.head).problems, [])
 
 
 class AuditTests(ActsCase):

@@ -31,6 +31,10 @@ Verb = Callable[[Call], Awaitable[int]]
 Add = Callable[[str, Verb, str], argparse.ArgumentParser]
 
 
+ASIDE = ".before-restore"
+"""In the name of what ``xj restore`` put aside."""
+
+
 class HostError(ClientError):
     """It can't be done here."""
 
@@ -186,12 +190,9 @@ def manager_folder(call: Call) -> Path:
         UsageError: there is none, or several.
     """
     folder = data_dir(call)
-    if call.args.data_dir is None and not folder.exists() and SYSTEM.exists():
-        folder = SYSTEM
-    try:
-        found = sorted(path.parent for path in folder.rglob(MANAGER))
-    except OSError as error:
-        raise UsageError(f"cannot look into {folder}: {error.strerror}") from None
+    found = _managers(folder)
+    if not found and call.args.data_dir is None:
+        found = _managers(SYSTEM)
     if len(found) > 1:
         raise UsageError(f"several managers have data in {folder}; say --data-dir {found[0]}")
     if not found:
@@ -200,6 +201,15 @@ def manager_folder(call: Call) -> Path:
             " another machine --admin PLACE"
         )
     return found[0]
+
+
+def _managers(folder: Path) -> list[Path]:
+    """Folders of managers in a folder; what a restore put aside is none."""
+    try:
+        found = sorted(path.parent for path in folder.rglob(MANAGER))
+    except OSError as error:
+        raise UsageError(f"cannot look into {folder}: {error.strerror}") from None
+    return [path for path in found if ASIDE not in str(path.relative_to(folder))]
 
 
 def default_token_file(environ: Mapping[str, str]) -> Path | None:
