@@ -3,7 +3,7 @@
 # Gives the programs a certificate, the first or a renewed one: links that are open keep the old one, the next
 # gets the new. An ACME client calls it after each renewal, for example:
 #   certbot certonly -d chat.example.org --deploy-hook \
-#     'xj-renewed "$RENEWED_LINEAGE/fullchain.pem" "$RENEWED_LINEAGE/privkey.pem"'
+#     '/opt/xjrelay/bin/xj-renewed "$RENEWED_LINEAGE/fullchain.pem" "$RENEWED_LINEAGE/privkey.pem"'
 set -eu
 [ $# = 2 ] || { echo "Usage: xj-renewed CERTIFICATE KEY" >&2; exit 2; }
 tls=${XJ_ROOT:-}/etc/xjrelay/tls
