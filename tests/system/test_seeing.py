@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.system.commands import XJ, Command, environment, run
 from tests.system.programs import Suite, until
+from xjrelay.security.folder import Folder
 
 PASSWORD, BODY = "rahasia-7", "hanya untuk fajar"
 
@@ -173,6 +175,40 @@ class SeeingTests(TestCase):
         self.assertEqual((wanted | {"relay-joined", "manager-joined", "message"}) - set(events), set())
         self.assertEqual(events["message"]["message"], message_id)
         self.assertRegex(events["link-closed"]["link"], r"^[a-z-]+#\d+$")
+
+
+class TLSTests(TestCase):
+    """A door for other machines."""
+
+    timeout = 120
+
+    async def test_a_program_is_asked_over_tls_and_believed_by_its_authority(self) -> None:
+        folder = Path(self.mktemp()).resolve()
+        folder.mkdir(parents=True)
+        certificates = Folder(folder / "certificates")
+        issued = certificates.issue("tracker", ["127.0.0.1"], time.time())
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        files = ("--tls-certificate", str(issued.certificate), "--tls-key", str(issued.key))
+        suite = Suite(folder, relays=0)
+        suite.tracker.options += ("--admin", f"tls:{port}", *files)
+        self.addCleanup(suite.end)
+        await suite.tracker.start()
+        environ = environment(
+            folder, XJ_TRACKER=suite.tracker.address, XJ_ADMIN_URL=f"https://127.0.0.1:{port}"
+        )
+        out, err, status = await run(
+            [XJ, "status", "--authority", str(certificates.authority_file)], environ, folder
+        )
+        self.assertEqual((err, status), ("", 1))  # a tracker alone is no suite
+        self.assertIn("0 listed", out)
+        self.assertNotIn("https://", out)
+        out, _, status = await run([XJ, "status"], environ, folder)
+        self.assertEqual(status, 1)
+        self.assertRegex(out, rf"WRONG  https://127.0.0.1:{port}: .*certificate")
+        environ["XJ_ADMIN_URL"] = "http://127.0.0.1:1"
+        out, _, status = await run([XJ, "status"], environ, folder)
+        self.assertIn("WRONG  http://127.0.0.1:1: nobody answers", out)
 
 
 class NodeTests(TestCase):
