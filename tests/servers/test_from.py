@@ -21,6 +21,7 @@ Frame = dict[str, Any]
 PROOF = {"type": "auth", "mechanism": "SCRAM-SHA-256"}
 ROSTER = {"stanza": "iq", "namespace": "roster", "type": "get", "query": {"items": None}}
 ACCOUNT = {"stanza": "iq", "namespace": "account", "type": "set", "query": {"current": "x", "remove": True}}
+JINGLE = {"stanza": "iq", "namespace": "jingle", "type": "set", "query": {}, "id": "1"}
 CROSSED = {"activity": "message from another relay", "error": 1}
 
 OTHERS = ("Gita", "gita/phone", "relay", "Esa/desk", "Esa ", "")
@@ -31,11 +32,11 @@ NAMING = ("from_", "username", "username_relay", "username_user", "relay_usernam
 
 HELD: dict[Phase, set[Kind]] = {
     Phase.RELAY_HELLO: {Kind.USER_HELLO, Kind.COMPONENT_HELLO},
-    Phase.RELAY_USER: {Kind.MESSAGE},
+    Phase.RELAY_USER: {Kind.MESSAGE, Kind.IQ},
     Phase.MANAGER_USER: {Kind.IQ, Kind.PRESENCE},
     Phase.MANAGER_RELAY: {Kind.NCIR, Kind.ECIR, Kind.TAKEN},
     Phase.MESH_WELCOME: {Kind.MESH_WELCOME},
-    Phase.MESH_OPEN: {Kind.MESSAGE, Kind.NEW_USER, Kind.END_USER, Kind.ACTIVITY},
+    Phase.MESH_OPEN: {Kind.MESSAGE, Kind.IQ, Kind.NEW_USER, Kind.END_USER, Kind.ACTIVITY},
 }
 """What is held against whom, by the tests below."""
 
@@ -98,6 +99,12 @@ class EveryLink(SynchronousTestCase):
         self.gita.say(message("Esa", "x", **{"from": "gita/phone"}))
         self.assertEqual([frame["from"] for frame in self.esa.take()], ["Gita/phone"])
 
+    def test_an_iq_at_a_relay_says_who_asked_whatever_it_said(self) -> None:
+        hadi = self.house.joined(self.relay, "Hadi", "desk", ack=True)
+        for claimed in (*OTHERS, "Hadi/desk", None):
+            self.esa.say({**JINGLE, "to": "Hadi", "from": claimed})
+            self.assertEqual([one["from"] for one in hadi.take()], ["Esa"], claimed)
+
     def test_an_iq_and_a_presence_at_the_manager(self) -> None:
         hadi = self.manager_user()
         for other in ("Gita", "Hadi/desk", "relay", "manager", "x y"):
@@ -157,6 +164,15 @@ class EveryLink(SynchronousTestCase):
         line.say(message("Esa", "halo", **{"from": "Hadi"}))
         self.assertEqual([one["from"] for one in self.esa.take()], ["Hadi"])
 
+    def test_a_relay_carries_iqs_of_users_it_announced(self) -> None:
+        indra = self.house.joined(self.relay, "Indra", ack=True)
+        line = self.mesh("Hadi")
+        for other in ("Gita", "Esa", "nobody", "relay", "", None):
+            self.assertRefused(line, {**JINGLE, "to": "Indra", "from": other}, 403)
+            self.assertEqual(indra.take(), [], other)
+        line.say({**JINGLE, "to": "Indra", "from": "Hadi"})
+        self.assertEqual([one["from"] for one in indra.take()], ["Hadi"])
+
     def test_a_relay_announces_its_own_users_only(self) -> None:
         line = self.mesh()
         for kind in ("new user", "end user"):
@@ -184,7 +200,9 @@ class EveryLink(SynchronousTestCase):
     # -- and nothing else names anybody ------------------------------------------------------
 
     def test_every_kind_that_a_server_hears_and_that_names_somebody_is_held(self) -> None:
-        served = [phase for phase in Phase if not phase.name.startswith("AT_")]
+        # Whoever is at the other end of a direct link is one user, and what it says is held against that by
+        # tests of the client's.
+        served = [phase for phase in Phase if not phase.name.startswith(("AT_", "DIRECT"))]
         loose = {
             (phase.name, kind.value)
             for phase in served
