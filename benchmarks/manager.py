@@ -25,7 +25,7 @@ from xml.parsers import expat
 
 import msgspec
 
-from benchmarks import xmpp
+from benchmarks import result, xmpp
 from benchmarks.dialects import OWNER, serving
 from benchmarks.programs import Process
 from benchmarks.xmpp import CHEAP, Stream
@@ -243,6 +243,15 @@ def show(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def write(page: Path, rows: Sequence[Row]) -> None:
+    """Put the table in a page, with what it was measured on."""
+    before, mark, rest = page.read_text("utf-8").partition("<!-- table -->\n")
+    _, end, after = rest.partition("<!-- /table -->")
+    run = result.new()
+    on = "; ".join([run.date, *run.machine])
+    page.write_text(f"{before}{mark}{on}.\n\n{show(rows)}\n{end}{after}", "utf-8")
+
+
 def main() -> None:
     """Run, print a row a measurement, then the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -252,6 +261,7 @@ def main() -> None:
         "--contacts", action="append", type=int, metavar="N", help="default 1000, 5000, 10000"
     )
     parser.add_argument("--json", type=Path, help="where to write the rows")
+    parser.add_argument("--page", type=Path, help="where to write the table, between its two marks")
     options = parser.parse_args()
     parts = options.part or ("accounts", "roster", "presence")
     rows: list[Row] = []
@@ -271,6 +281,8 @@ def main() -> None:
             run_presence(kind, report)
     rows.sort(key=lambda row: (row.what, row.contacts))
     print(show(rows))
+    if options.page:
+        write(options.page, rows)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 

@@ -163,11 +163,8 @@ def _promised(made: Plan) -> list[str]:
         "Then:",
     ]
     lines += [f"  {_round(bound.users):>13,} users: {bound.what}" for bound in made.bounds[1:]]
-    return [
-        *lines,
-        "",
-        f"With nothing else to do, {relays} can carry {_round(made.most):,} messages a second.",
-    ]
+    most = f"{relays} can carry {_round(made.most):,} messages a second, one at a time"
+    return [*lines, "", f"With nothing else to do, {most}."]
 
 
 def _paid(made: Plan, price: float | None) -> list[str]:
