@@ -19,6 +19,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pages import ROOT, blocks, pages
+from tests.system.test_pages import PAGES as FOLLOWED
 from xjrelay.cli.main import parser
 from xjrelay.servers.options import options_for
 
@@ -30,6 +31,38 @@ FOREIGN = {
     *("pip", "git", "sha256sum", "promtool", "trial"),
 }
 """Programs of others: no more is known of them here than that the line is one for a shell."""
+
+
+RUN_BY = {
+    "README.md": (
+        "system/test_readme.py",
+        "system/test_tls.py",
+        "system/test_peer.py",
+        "system/test_windows.py",
+    ),
+    "docs/backup.md": ("system/test_backup.py", "cli/test_keep.py", "system/test_live_systemd.py"),
+    "docs/delivery.md": ("system/test_prove.py", "sandbox/test_checker.py"),
+    "docs/gui.md": ("system/test_windows.py",),
+    "docs/operating.md": (
+        *("system/test_live_systemd.py", "system/test_deploy.py", "system/test_doctor.py"),
+        *(
+            "servers/test_manager_acts.py",
+            "system/test_admin.py",
+            "cli/test_admin.py",
+            "cli/test_config.py",
+            "system/test_secret.py",
+        ),
+    ),
+    "docs/peers.md": ("system/test_peer.py", "system/test_direct_links.py", "system/test_chat.py"),
+    "docs/security.md": ("system/test_cli.py",),
+    "docs/metrics.md": ("system/test_seeing.py",),
+    "docs/tracing.md": ("system/test_seeing.py",),
+    "docs/cost.md": ("system/test_plan.py",),
+}
+"""Which tests type what stands on a page, in the same form if not in the same words.
+
+``docs/performance`` is left out: those commands make the page's own figures, and take long. So is ``make``.
+"""
 
 
 class Wrong(Exception):
@@ -115,6 +148,22 @@ def _script(path: Path, words: list[str]) -> None:
         raise Wrong(f"{path.name} knows no {unknown}")
 
 
+def typed(line: str) -> list[str]:
+    """By which words a command would be found in a test: ``xj admin ban esa`` by ``admin`` and ``ban``."""
+    words = [word for word in shlex.split(line, comments=True) if word != "sudo"]
+    program = words[0].removeprefix(".venv/bin/")
+    if program == "make":
+        return []
+    if program == "python":
+        return [words[2].rpartition(".")[2]]
+    if program == "twistd":
+        return [next(word for word in words if word.startswith("xj"))]
+    if program != "xj":
+        return [Path(program).name] if program.startswith("deploy/") else [program]
+    two = words[1] in ("admin", "config", "roster") and len(words) > 2 and not words[2].startswith("-")
+    return words[1 : 3 if two else 2]
+
+
 class CommandTests(SynchronousTestCase):
     """Each page's."""
 
@@ -134,6 +183,25 @@ class CommandTests(SynchronousTestCase):
                         wrong.append(f"{block.page}: {line}: {why}")
         self.assertEqual(wrong, [], "\n".join(wrong))
         self.assertGreater(checked, 80)
+
+    def test_every_command_is_typed_by_a_test_or_marked(self) -> None:
+        missing = []
+        for path in pages():
+            for block in blocks(path):
+                if (
+                    block.mark
+                    or block.page.removeprefix("docs/") in FOLLOWED
+                    or "/performance/" in block.page
+                ):
+                    continue
+                texts = [(ROOT / "tests" / test).read_text("utf-8") for test in RUN_BY.get(block.page, ())]
+                missing += [
+                    f"{block.page}: {line}"
+                    for line in block.lines()
+                    for word in typed(line)
+                    if not any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text) for text in texts)
+                ]
+        self.assertEqual(missing, [], "\n".join(missing))
 
     def test_every_python_block_is_python(self) -> None:
         for path in pages():
