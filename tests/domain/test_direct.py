@@ -48,8 +48,11 @@ class PlaceTests(SynchronousTestCase):
 
     def test_on_loopback_nothing_but_loopback(self) -> None:
         ours = Surroundings({("127.0.0.1", 40000)}, {"127.0.0.1"})
-        told = [Candidate(*one) for one in (("127.0.0.1", 5000), ("10.0.0.9", 5000), ("127.0.0.1", 40000))]
-        self.assertEqual(worth_dialling(told, ours, True), [("127.0.0.1", 5000)])
+        told = [
+            Candidate(*one)
+            for one in (("127.0.0.1", 5000), ("10.0.0.9", 5000), ("127.0.0.1", 40000), ("::1", 5001))
+        ]
+        self.assertEqual(worth_dialling(told, ours, True), [("127.0.0.1", 5000), ("::1", 5001)])
 
 
 class TriesTests(SynchronousTestCase):

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.system.commands import XJ, Command, environment, run
 from tests.system.programs import Program, until
+from xjrelay.client.errors import Replaced
 from xjrelay.client.model import Direct, Event, Message, RoadChange
 from xjrelay.client.tx import Client, connect
 
@@ -33,15 +34,20 @@ class LoopbackTests(TestCase):
         await self.node.start()
         self.events: list[Event] = []
         self.esa = await self.log_in("esa")
-        self.fajar = self.program(sys.executable, "-m", "tests.system.friend", self.node.address, "fajar")
-        await self.fajar.says('"here"')
-        self.fajar.enter("add esa")
-        await self.fajar.says('"added"')
-        await self.esa.roster.add("fajar")
+        self.fajar = await self.friend("fajar", "127.0.0.1")
+
+    async def friend(self, name: str, listen: str) -> Command:
+        """A friend of Esa's on asyncio."""
+        friend = (sys.executable, "-m", "tests.system.friend", self.node.address, name)
+        program = self.program(*friend, "--listen", listen)
+        await program.says('"here"')
+        program.enter("add esa")
+        await program.says('"added"')
+        await self.esa.roster.add(name)
+        return program
 
     def program(self, *command: str) -> Command:
-        here = ("--listen", "127.0.0.1") if "tests.system.friend" in command else ()
-        program = Command([*command, *here], environment(self.home, XJ_PASSWORD="rahasia"))
+        program = Command(command, environment(self.home, XJ_PASSWORD="rahasia"))
         self.addCleanup(program.end)
         return program
 
@@ -50,8 +56,11 @@ class LoopbackTests(TestCase):
         self.addCleanup(client.close)
 
         async def read() -> None:
-            async for event in client.events():
-                self.events.append(event)
+            try:
+                async for event in client.events():
+                    self.events.append(event)
+            except Replaced:
+                return
 
         Deferred.fromCoroutine(read())
         return client
@@ -76,6 +85,14 @@ class LoopbackTests(TestCase):
         self.fajar.enter("send esa back")
         await self.fajar.says('"delivered", "direct": true')
         self.assertEqual(self.shown, ["back"])
+
+    async def test_by_ipv6(self) -> None:
+        six = Direct(listen="::1")
+        self.esa = await connect(f"xj://{self.node.address}", "esa", "rahasia", direct=six)
+        self.addCleanup(self.esa.close)
+        await self.friend("gita", "::1")
+        self.assertEqual((await self.esa.send("gita", "hello")).status, "delivered")
+        await until(lambda: self.esa.is_direct("gita"), "a link by IPv6")
 
     async def test_one_that_is_killed_gets_what_follows_from_the_mailbox(self) -> None:
         await self.linked()

@@ -149,7 +149,8 @@ def dialable(host: str, port: int, told_from: str, ours: Surroundings) -> Place 
     address = _address("127.0.0.1" if host == "localhost" else host)
     if address is None or not 1 <= port <= 65535:
         return None
-    if address.is_multicast or address.is_unspecified or address.is_reserved:
+    reserved = address.is_reserved and not address.is_loopback  # ::1 is both
+    if address.is_multicast or address.is_unspecified or reserved:
         return None
     if address.version == 6 and (address.is_link_local or address.ipv4_mapped is not None):
         return None
