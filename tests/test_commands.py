@@ -18,7 +18,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.pages import ROOT, blocks, pages
+from tests.pages import ROOT, Block, blocks, pages
 from tests.system.test_pages import PAGES as FOLLOWED
 from xjrelay.cli.main import parser
 from xjrelay.servers.options import options_for
@@ -162,6 +162,13 @@ def typed(line: str) -> list[str]:
         return [Path(program).name] if program.startswith("deploy/") else [program]
     two = words[1] in ("admin", "config", "roster") and len(words) > 2 and not words[2].startswith("-")
     return words[1 : 3 if two else 2]
+
+
+def is_followed(block: Block) -> bool:
+    """Whether a test reads what it types from this very block."""
+    if block.page == "README.md":
+        return block.language == "console"  # tests/system/test_readme.py
+    return block.page.removeprefix("docs/") in FOLLOWED
 
 
 class CommandTests(SynchronousTestCase):
