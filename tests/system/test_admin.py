@@ -241,18 +241,22 @@ class SuiteTests(AdminCase):
             "token", "--scope", "relays", "--scope", "keys", "--scope", "read", "--save", *self.here
         )
 
-    async def test_a_relay_is_drained_and_stops(self) -> None:
-        users = [await self.user(self.suite.url, name) for name in ("esa", "fajar")]
-        name = users[0].relay
-        [told] = await self.tells("drain", str(name), *self.here)
+    async def test_users_are_moved_from_a_relay_and_it_is_drained_and_stops(self) -> None:
+        users = [await self.user(self.suite.url, name) for name in ("esa", "fajar", "gita")]
+        name = str(users[0].relay)
+        self.assertEqual(sum(user.relay == name for user in users), 2)
+        [told] = await self.tells("move", name, "--users", "1", "--within", "2", *self.here)
+        self.assertEqual(told, {"relay": name, "users": 1})
+        await until(lambda: sum(user.relay == name for user in users) == 1, "one is on the other")
+        [told] = await self.tells("drain", name, *self.here)
         self.assertEqual(told["users"], 1)
-        drained = self.suite.relays[int(str(name)[-1]) - 1]
+        drained = self.suite.relays[int(name[-1]) - 1]
         await until(lambda: not drained.running, "the drained relay stops")
-        await until(lambda: len({user.relay for user in users}) == 1, "everybody is on the other")
+        await until(lambda: name not in {user.relay for user in users}, "everybody is on the other")
         receipt = await within(users[0].send("fajar", "halo"))
         self.assertEqual(receipt.status, "delivered")
         [row] = await self.tells("relays", *self.here)
-        self.assertEqual(row["connection"], 2)
+        self.assertEqual(row["connection"], 3)
 
     async def test_the_secret_is_changed_while_all_run(self) -> None:
         file = self.suite.folder / "xjrelay" / "cluster.secret"
