@@ -195,11 +195,7 @@ class CommandTests(SynchronousTestCase):
         missing = []
         for path in pages():
             for block in blocks(path):
-                if (
-                    block.mark
-                    or block.page.removeprefix("docs/") in FOLLOWED
-                    or "/performance/" in block.page
-                ):
+                if block.mark or is_followed(block) or "/performance/" in block.page:
                     continue
                 texts = [(ROOT / "tests" / test).read_text("utf-8") for test in RUN_BY.get(block.page, ())]
                 missing += [
