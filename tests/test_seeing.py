@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ async def take_all(client: Client) -> None:
         pass
 
 
+@cache
 def suite() -> tuple[list[Part], Pulse]:
     """Every program, with something to count behind each."""
     sandbox = Sandbox(seed=3, relays=2)
