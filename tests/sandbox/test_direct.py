@@ -12,6 +12,7 @@ from xjrelay.client.direct_link import PING
 from xjrelay.client.errors import BadAddress
 from xjrelay.client.model import Direct
 from xjrelay.domain.direct import IDLE
+from xjrelay.wire.stanzas import Iq
 
 
 class MovingTests(SynchronousTestCase):
@@ -30,6 +31,17 @@ class MovingTests(SynchronousTestCase):
         self.assertEqual(self.fajar.say("Esa", "three"), ["delivered"])
         self.assertEqual(self.fajar.bodies, ["hello", "one", "two"])
         self.assertEqual(self.esa.bodies, ["three"])
+        self.assertEqual((self.esa.roads, self.fajar.roads), ([True], [True]))
+
+    def test_relays_that_come_and_go_don_t_disturb_it(self) -> None:
+        self.world.linked("esa", "fajar")
+        for relay in ("relay1", "relay2"):
+            self.world.kill(relay)
+        self.world.advance(1)
+        for relay in ("relay1", "relay2"):
+            self.world.restart(relay)
+        self.world.advance(60)
+        self.assertEqual(self.esa.say("fajar", "one"), ["delivered"])
         self.assertEqual((self.esa.roads, self.fajar.roads), ([True], [True]))
 
     def test_the_sender_is_the_relay_s_spelling_and_other_keys_travel(self) -> None:
@@ -222,6 +234,18 @@ class DeviceTests(SynchronousTestCase):
         self.world.run(self.fajar.client.presence.set(bio="tea"))
         self.world.advance(20)
         self.assertEqual(self.esa.roads, [True])
+
+    def test_one_that_comes_while_our_relay_is_away_is_found_when_it_is_back(self) -> None:
+        relays = ("relay1", "relay2")
+        for relay in relays:
+            self.world.partition("user esa", relay)
+        self.world.until(lambda: not self.esa.side._house.say_iq(Iq()), 120)
+        phone = self.second()
+        self.assertEqual(self.esa.roads, [True])
+        self.world.heal()
+        self.world.until(lambda: self.esa.roads == [True, False], 120)
+        self.assertEqual(self.esa.say("fajar", "x"), ["delivered"])
+        self.assertEqual(phone.bodies, ["x"])
 
     def test_a_message_to_the_other_device_goes_to_it(self) -> None:
         self.esa.side.presence_heard = lambda user: None  # type: ignore[method-assign]

@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL
@@ -31,6 +33,15 @@ class KeyTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.path = Path(self.mktemp()) / "peer.key"
+
+    def test_a_certificate_with_a_key_that_nobody_here_can_read_is_nobody_s(self) -> None:
+        class Odd:
+            def public_key(self) -> None:
+                raise UnsupportedAlgorithm("an unknown curve")
+
+        self.assertIsNone(id_of(b"no certificate"))
+        self.patch(x509, "load_der_x509_certificate", lambda data: Odd())
+        self.assertIsNone(id_of(b"x"))
 
     def test_the_id_stays_over_restarts_and_differs_between_keys(self) -> None:
         first = Identity(load_key(self.path))

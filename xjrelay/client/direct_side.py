@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from xjrelay.client.direct_door import Door
 from xjrelay.client.direct_link import DirectLink
 from xjrelay.client.direct_session import DirectSession, Terms
-from xjrelay.client.errors import BadAddress, ClientError, TimedOut
+from xjrelay.client.errors import BadAddress, ClientError, Disconnected, TimedOut
 from xjrelay.client.model import Direct, Message, RoadChange, user_key
-from xjrelay.client.network import Network, Promise
+from xjrelay.client.network import Cancellable, Network, Promise
 from xjrelay.client.sending import Sending
 from xjrelay.domain.direct import LINK_WITHIN, MAX_SESSIONS, Tries, own_offer_counts
 from xjrelay.security.identity import Identity, make_key
@@ -27,6 +26,9 @@ from xjrelay.security.private import PrivateFileError
 from xjrelay.wire import direct
 from xjrelay.wire.errors import Condition, RemoteError, StanzaError
 from xjrelay.wire.stanzas import Iq
+
+CHECK_AFTER: Final = 10.0
+"""Seconds that friends have to come back to their relays, when ours was lost, before they are asked."""
 
 
 class House(Protocol):
@@ -89,6 +91,7 @@ class DirectSide:
         self._on_road: set[str] = set()
         self._tries = Tries()
         self._serial = 0
+        self._check_timer: Cancellable | None = None
         self._over = False
         self.door = Door(network, settings, self._identity, house.relay_host, self)
         house.sending.on_crossed = self._crossed
@@ -100,6 +103,8 @@ class DirectSide:
     def close(self) -> None:
         """No direct link any more."""
         self._over = True
+        if self._check_timer is not None:
+            self._check_timer.cancel()
         for session in list(self._sessions.values()):
             session.end("the client is closed")
         for _, promise in list(self._asked.values()):
@@ -159,6 +164,7 @@ class DirectSide:
         """An answer to an iq, result or error.
 
         Raises:
+            Disconnected: it can't be asked now.
             TimedOut: none came.
         """
         self._serial += 1
@@ -167,7 +173,7 @@ class DirectSide:
         self._asked[request_id] = user_key(friend), promise
         late = TimedOut("no answer")
         if not self._house.say_iq(direct.iq(query, type, to=friend, id=request_id)):
-            promise.settle(late)
+            promise.settle(Disconnected("there is no relay at the moment"))
         try:
             return await promise.wait_within(LINK_WITHIN, late)
         finally:
@@ -261,10 +267,25 @@ class DirectSide:
 
     async def _check(self, session: DirectSession) -> None:
         answer = None
-        with suppress(TimedOut):
+        try:
             answer = await self._ask(session.friend, direct.Info(sid=session.terms.sid), "get")
+        except Disconnected:
+            return  # asked again when the relay is back
+        except TimedOut:
+            pass
         if answer is None or answer.type != "result" or answer.from_ != session.terms.address:
             session.end("the friend is at another device")
+
+    def relay_up(self) -> None:
+        """We are at a relay again: what friends did meanwhile may not have been asked. Their turn first."""
+        if self._check_timer is not None:
+            self._check_timer.cancel()
+        if self._on_road:
+            self._check_timer = self._network.call_later(CHECK_AFTER, self._check_all)
+
+    def _check_all(self) -> None:
+        for pair in sorted(self._on_road):
+            self._network.spawn(self._check(self._sessions[pair]))
 
     def contact_changed(self, user: str) -> None:
         """The roster is another: whoever is no longer a contact has no link."""

@@ -75,6 +75,9 @@ class Directs(Protocol):
     def room(self) -> None:
         """The application has caught up."""
 
+    def relay_up(self) -> None:
+        """A session is open."""
+
 
 class RelaySide:
     """Keeps one session alive, and what is under way in it.
@@ -134,6 +137,8 @@ class RelaySide:
         self._backoff.reset()
         self._told_up = True
         self._stream.put(LinkState("relay", True, self.relay))
+        if self.direct is not None:
+            self.direct.relay_up()
 
     async def keep(self) -> None:
         """Open again whenever the connection is lost, until the task is cancelled."""
