@@ -105,7 +105,7 @@ TABLE: tuple[Option, ...] = (
     Option("cluster-secret-file", SERVERS, PATH, None, "the secret the cluster's programs share; made on first use", "$XDG_CONFIG_HOME/xjrelay/cluster.secret", reloads=AGAIN),
     Option("log-format", ALL, choice("text", "json"), "text", "how a log line looks"),
     Option("admin", ALL, ENDPOINT, None, "where to serve /healthz, /readyz, /metrics, /status and /trace over HTTP; of a manager or node what xj admin does, too"),
-    Option("admin-socket", ALL, choice("on", "off"), "on", "serve the same at the UNIX socket admin.sock in the data folder, for its owner: xj status, xj top and xj trace look there"),
+    Option("admin-socket", ALL, choice("on", "off"), "on", "serve the same at the UNIX socket admin.sock in the data folder, for its owner: xj status, xj top, xj trace and xj admin look there"),
     Option("trace", "manager relay node peer", count(0, 10**7), 10_000, "events of messages remembered for xj trace"),
     Option("log-messages", "manager relay node peer", FLAG, False, "a line of the log for each of these events; it costs more than carrying the message"),
     Option("allow-plaintext", ALL, FLAG, False, "listen off loopback without TLS, and take plain passwords there"),
