@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.goals import name
 from benchmarks.result import Result, load
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
     result = load(folder / "results.json")
-    _save(_cpu, result, folder / "cpu.png", (11, 9))
+    _save(_cpu, result, folder / "cpu.png", (11, 10))
     _save(_latency, result, folder / "latency.png", (11, 5))
     _save(_curves, result, folder / "curves.png", (11, 3.6))
 
@@ -40,7 +41,7 @@ def _save(draw: object, result: Result, path: Path, size: tuple[float, float]) -
     draw(result)
     pyplot.figtext(0.995, 0.005, f"{result.date} · {result.machine[0]}", ha="right", fontsize=7, color="gray")
     pyplot.tight_layout(rect=(0, 0.02, 1, 1))
-    pyplot.savefig(path, dpi=90)
+    pyplot.savefig(path, dpi=80)
     pyplot.close()
 
 
@@ -51,7 +52,8 @@ def _bars(axes: Axes, title: str, figures: dict[str, float]) -> None:
     drawn = axes.barh(servers, values, color=colours)
     axes.bar_label(drawn, [f"{value:.3g}" for value in values], padding=3, fontsize=7)
     axes.set_xscale("log")
-    axes.margins(x=0.15)
+    axes.set_xlim(min(values) / 2, max(values) * 2)
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_title(title, fontsize=9)
     axes.tick_params(labelsize=7)
 

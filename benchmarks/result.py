@@ -74,8 +74,9 @@ def store(result: Result, path: Path) -> None:
 
 def _machine() -> list[str]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    load = f"load {os.getloadavg()[0]:.1f} when it began"
     return [
-        f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB",
+        f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {load}",
         f"{platform.freedesktop_os_release().get('PRETTY_NAME', 'Linux')}, Linux {platform.release()}",
         f"CPython {platform.python_version()}, Twisted {version('twisted')}, msgspec {version('msgspec')}, "
         f"{ssl.OPENSSL_VERSION}",
