@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.net.lines import Chatty, context, message, opened
 from tests.servers.relay_house import house_with
 from tests.servers.relay_house import message as stanza
-from xjrelay.net.trace import Note
+from xjrelay.net.trace import Note, Trace
 from xjrelay.sandbox.peers import PORT, PeerSandbox
 from xjrelay.sandbox.suite import Sandbox
 from xjrelay.servers.manager.state import Policy
@@ -163,6 +163,32 @@ class LimitTests(SynchronousTestCase):
         counters = shared.counters
         self.assertEqual((len(counters.handshakes), len(counters.requests)), (1, 1))
         self.assertEqual((counters.handshakes.total, counters.requests.total), (0.5, 2.0))
+
+
+class RelayTraceTests(SynchronousTestCase):
+    """What a relay remembers of messages that don't simply arrive."""
+
+    def setUp(self) -> None:
+        self.house = house_with(1, RelaySettings(resume=5.0))
+        [self.relay] = self.house.relays.values()
+        self.trace = self.relay.context.trace = Trace(self.house.clock.seconds, 100)
+        self.esa = self.house.joined(self.relay, "esa", ack=True)
+        self.fajar = self.house.joined(self.relay, "fajar", ack=True)
+        self.house.wait(1)
+
+    def life(self, message_id: str) -> list[tuple[str, str]]:
+        return [(note.event, note.where) for note in self.trace.find(message_id)]
+
+    def test_why_one_was_refused(self) -> None:
+        self.esa.say(stanza("fajar", "halo", id="1", **{"from": "gita"}))
+        self.assertEqual(self.life("1"), [("refused", "403 from is not this session's user")])
+
+    def test_that_its_recipient_was_away_and_gave_it_back(self) -> None:
+        self.fajar.vanish()
+        self.esa.say(stanza("fajar", "halo", id="1"))
+        self.assertEqual(self.life("1"), [("waits", "fajar")])
+        self.house.wait(6)
+        self.assertEqual(self.life("1")[:2], [("waits", "fajar"), ("handed over", "fajar")])
 
 
 class PeerTraceTests(SynchronousTestCase):
