@@ -107,6 +107,22 @@ class MovingTests(SynchronousTestCase):
         self.assertEqual({self.world.run(one).status for one in sent}, {"delivered"})
         self.assertEqual(self.fajar.bodies[1:], [str(number) for number in range(900)])
 
+    def test_what_is_taken_when_the_link_is_gone_costs_no_timer(self) -> None:
+        self.world.linked("esa", "fajar")
+        self.fajar.dawdle()
+        self.esa.send("fajar", "1", "2")
+        self.world.advance(1)
+        session = self.fajar.side._sessions["esa"]
+        link = session._chosen
+        assert link is not None
+        self.world.cut("user esa", "user fajar")
+        self.world.advance(1)
+        link.taken("1")
+        self.assertEqual((link._taken, link._receipt_timer), ([], None))
+        self.fajar.hurry()
+        self.world.advance(5)
+        self.assertEqual(self.fajar.bodies, ["hello", "1", "2"])
+
     def test_nothing_said_for_long_closes_it_and_the_next_word_opens_it(self) -> None:
         self.world.linked("esa", "fajar")
         self.world.advance(IDLE + 60)

@@ -134,6 +134,8 @@ class DirectLink:
 
     def taken(self, message_id: str) -> None:
         """The application has a message that came by this link."""
+        if self._over:
+            return  # it is sent again by the relay, and known by its id
         self._taken.append(message_id)
         if len(self._taken) >= RECEIPT_EVERY:
             self._say_taken()
