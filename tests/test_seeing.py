@@ -320,6 +320,12 @@ class PageTests(SynchronousTestCase):
             counted |= set(re.findall(r'_refuse\(CloseReason\.\w+, "([\w-]+)"\)', source))
         self.assertEqual(named - {"max-bytes", "max-queue-bytes"}, counted)
 
+    def test_every_metric_that_a_page_names_is_one(self) -> None:
+        known = {f"{name}{end}" for name in METRICS for end in ("", "_total", "_bucket", "_sum", "_count")}
+        for path in (ROOT / "docs").rglob("*.md"):
+            named = set(re.findall(r"`(xjrelay_[a-z_]+)`", path.read_text("utf-8")))
+            self.assertEqual(named - known, set(), path.name)
+
     def test_every_event_of_a_message_is_on_its_page(self) -> None:
         shown = dict(re.findall(r"^\| `([a-z ]+)` \| ([^|]+) \|$", TRACING.read_text("utf-8"), re.MULTILINE))
         self.assertEqual({name: shown.get(name) for name in EVENTS}, EVENTS)
