@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +71,9 @@ def makeService(options: Any) -> Program:
     from twisted.internet import reactor
 
     # twistd's log takes the place of standard output, and a person shouldn't have to read it.
-    screen = sys.__stdout__ if options["log-format"] == "text" else None
+    # Under systemd nobody is there to type.
+    person = options["log-format"] == "text" and "NOTIFY_SOCKET" not in os.environ
+    screen = sys.__stdout__ if person else None
     collect_seldom()
     notify = Notify.of_process(reactor)
     announce = notify.after(ANNOUNCE)
