@@ -320,7 +320,7 @@ class TwistedNetwork:
         if tls:
             factory = client_tls(self._trust.to(host), factory, self._reactor)
         try:
-            await self._endpoint(host, port, timeout).connect(factory)
+            await _cancellable(self._endpoint(host, port, timeout).connect(factory))
         except (ConnectError, OSError) as error:
             raise DialError(_reason(error)) from error
         if tls:
@@ -510,6 +510,22 @@ def _reason(error: Exception) -> str:
     if isinstance(error, DNSLookupError):
         return "no such host"
     return str(error).rstrip(".").lower()
+
+
+def _cancellable(connecting: Deferred[T]) -> Deferred[T]:
+    """The same, which ends as cancelled where it is.
+
+    An endpoint that is cancelled while it looks up a name says that there is no such name, which is a
+    reason to try again, for ever, for a client that was closed.
+    """
+
+    def cancel(outcome: Deferred[T]) -> None:
+        outcome.errback(CancelledError())
+        connecting.cancel()
+
+    outcome: Deferred[T] = Deferred(cancel)
+    connecting.addBoth(lambda result: None if outcome.called else outcome.callback(result))
+    return outcome
 
 
 def _unless_cancelled(failure: Failure) -> None:
