@@ -99,7 +99,7 @@ news: .venv/.installed-docs
 
 # What a message costs: of ours alone, a few minutes; beside every peer that is installed, ten, which writes the
 # page, the figures and the pictures of docs/performance; and whether the hot path has become dearer than
-# benchmarks/baseline.json says, half a minute. All need a C compiler and OpenSSL's headers.
+# benchmarks/baseline.json says. The first two need a C compiler and OpenSSL's headers.
 bench: venv
 	$(BIN)/python -m benchmarks.run --curves
 
@@ -107,7 +107,7 @@ bench-peers: .venv/.installed-bench
 	$(BIN)/python -m benchmarks.run --peers --curves --report docs/performance
 	$(BIN)/python -m benchmarks.plots docs/performance
 
-bench-check: venv
+bench-check: .venv/.installed-test
 	$(BIN)/python -m benchmarks.check
 
 clean:
