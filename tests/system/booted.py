@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.system.programs import until
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PATIENCE = 60.0
+PATIENCE = 120.0
 RUNNING = {"running", "degraded"}
 
 

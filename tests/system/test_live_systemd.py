@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
 from tests.system.booted import Machine, Overlay, possible
-from tests.system.programs import ROOT, until
+from tests.system.programs import ROOT
+from tests.system.programs import until as waited
 from xjrelay.security.certificates import Pair, issue, make_authority
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -43,6 +45,11 @@ while time.monotonic() < until:
     time.sleep(0.01)
 print(len(held) > 50, refused)
 """
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for something of a whole machine."""
+    await waited(condition, what, 120)
 
 
 @functools.cache
@@ -78,7 +85,7 @@ def installed() -> Overlay:
 class MachineCase(TestCase):
     """Machines with the programs installed."""
 
-    timeout = 300
+    timeout = 600
     if not possible():
         skip = "only root can have machines, and only with systemd-nspawn"
 

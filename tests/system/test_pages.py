@@ -38,7 +38,7 @@ def pattern(shown: str) -> str:
 class PageTests(TestCase):
     """One node, as the tutorial starts it."""
 
-    timeout = 180
+    timeout = 400
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it
         self.home = Path(self.mktemp()).absolute()
