@@ -132,7 +132,7 @@ class _QuietSite(Site):
 
 
 class Few(WrappingFactory):
-    """So many connections at a time; the next one is closed without a word. Each lasts 30 s without a request."""
+    """So many connections at a time; the next is closed without a word. Each lasts 30 s without a request."""
 
     noisy = False
 
