@@ -41,6 +41,7 @@ class Settings:
         options: of each relay, beside those that let a user say as much as it likes.
         manager: options of the manager.
         certificate: what a relay shows at a second door, for users over TLS.
+        package: a folder with another build of ours, for the relays.
     """
 
     relays: int = 1
@@ -48,6 +49,7 @@ class Settings:
     options: tuple[str, ...] = ()
     manager: tuple[str, ...] = ()
     certificate: Certificate | None = None
+    package: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ class Suite:
         self.grow(self.settings.relays)
 
     def _run(self, plugin: str, *options: str, cpu: int | None = None) -> Process:
-        process = twistd(plugin, self.folder, *options, cpu=cpu)
+        package = self.settings.package if plugin == "xjrelay" else None
+        process = twistd(plugin, self.folder, *options, cpu=cpu, package=package)
         self.processes.append(process)
         return process
 

@@ -19,7 +19,7 @@ from matplotlib.ticker import NullFormatter
 
 from benchmarks.goals import name
 from benchmarks.result import Result, load
-from benchmarks.scenes import ACKNOWLEDGED, OURS, PLAIN, SHAPES, TLS
+from benchmarks.scenes import ACKNOWLEDGED, COMPILED, OURS, PLAIN, SHAPES, TLS
 
 MINE, OTHERS = "#1f6feb", "#9aa4b2"
 
@@ -48,7 +48,7 @@ def _save(draw: object, result: Result, path: Path, size: tuple[float, float]) -
 def _bars(axes: Axes, title: str, figures: dict[str, float]) -> None:
     servers = sorted(figures, key=lambda server: -figures[server])
     values = [figures[server] for server in servers]
-    colours = [MINE if server in {OURS, ACKNOWLEDGED} else OTHERS for server in servers]
+    colours = [MINE if server in {OURS, ACKNOWLEDGED, COMPILED} else OTHERS for server in servers]
     drawn = axes.barh(servers, values, color=colours)
     axes.bar_label(drawn, [f"{value:.3g}" for value in values], padding=3, fontsize=7)
     axes.set_xscale("log")
@@ -72,7 +72,7 @@ def _latency(result: Result) -> None:
         rows = [row for row in result.rows if row.scene == PLAIN and row.shape == (*shape, 100)]
         axes = pyplot.subplot(1, 2, number + 1)
         for row in sorted(rows, key=lambda row: -row.p50):
-            colour = MINE if row.server in {OURS, ACKNOWLEDGED} else OTHERS
+            colour = MINE if row.server in {OURS, ACKNOWLEDGED, COMPILED} else OTHERS
             axes.plot([row.p50, row.p99], [row.server] * 2, color=colour, marker="|", linewidth=3)
         axes.set_xscale("log")
         axes.set_title(f"plain, {name(shape)}: latency in us, p50 to p99", fontsize=9)

@@ -115,12 +115,18 @@ class Process:
         raise RuntimeError(f"never listened on {self.port}:\n{self.log.read_text()}")
 
 
-def twistd(plugin: str, folder: Path, *options: str, cpu: int | None = None) -> Process:
-    """One of our own programs, on a free port of loopback."""
+def twistd(
+    plugin: str, folder: Path, *options: str, cpu: int | None = None, package: Path | None = None
+) -> Process:
+    """One of our own programs, on a free port of loopback.
+
+    Args:
+        package: a folder with another build of ours, to be run instead.
+    """
     port = free_port()
     command = [
         *(str(Path(sys.executable).with_name("twistd")), "--nodaemon", "--pidfile=", plugin),
         *("--data-dir", str(folder / f"{plugin}-{port}"), "--listen", f"tcp:{port}"),
         *("--cluster-secret-file", str(folder / "cluster.secret"), *options),
     ]
-    return Process(command, port, folder, cpu)
+    return Process(command, port, folder, cpu, {"PYTHONPATH": str(package)} if package else None)

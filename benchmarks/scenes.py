@@ -18,7 +18,7 @@ from benchmarks import ours
 from benchmarks.measure import Case, Row, observe
 from benchmarks.ours import Settings, Suite, Traffic
 from benchmarks.peers import FLOOR, MOSQUITTO, MOSQUITTO_ACKNOWLEDGED, NATS, PEERS, Peer
-from benchmarks.plan import Plan, Run
+from benchmarks.plan import BUILD, Plan, Run
 from benchmarks.programs import Process, make_certificate
 
 SHAPES = ((1, 1), (200, 1), (50, 16), (200, 64))
@@ -27,15 +27,18 @@ SHAPES = ((1, 1), (200, 1), (50, 16), (200, 64))
 SOME = ((200, 1), (50, 16))
 """Where four shapes would say no more than two."""
 
+COMPILED_BUILD = BUILD / "compiled"
+"""Where ``make bench-peers`` puts the compiled form; it is passed over where that isn't there."""
+
 SIZES = (1024, 16 * 1024)
 
-OURS, ACKNOWLEDGED = "xjrelay", "xjrelay, acknowledged"
+OURS, ACKNOWLEDGED, COMPILED = "xjrelay", "xjrelay, acknowledged", "xjrelay, compiled"
 ACROSS, ACROSS_ACKNOWLEDGED = "two relays, across", "two relays, across, acknowledged"
 SPREAD, SPREAD_ACKNOWLEDGED = "two relays, two cores", "two relays, two cores, acknowledged"
 
 PLAIN, TLS, BODIES, OFFLINE, TAIL = "plain", "TLS 1.3", "bodies", "half offline", "half of the top rate"
 TWO_RELAYS = {ACROSS, ACROSS_ACKNOWLEDGED, SPREAD, SPREAD_ACKNOWLEDGED}
-OFTEN = {OURS, ACKNOWLEDGED, *TWO_RELAYS, FLOOR.name, NATS.name, MOSQUITTO.name}
+OFTEN = {OURS, ACKNOWLEDGED, COMPILED, *TWO_RELAYS, FLOOR.name, NATS.name, MOSQUITTO.name}
 """Who is measured in every round, and for its tail: what goals compare closely."""
 WARMUP = 0.2
 SCENES = (PLAIN, TLS, BODIES, OFFLINE, TAIL)
@@ -130,12 +133,14 @@ def _peer(stack: ExitStack, peer: Peer, pairs: int, secure: bool) -> Subject:
 
 
 def _ours(stack: ExitStack, options: Options, secure: bool) -> list[Subject]:
-    """Our relay with and without acknowledgement, and in the clear two of them."""
+    """Our relay with and without acknowledgement, and in the clear the compiled form, and two of them."""
     one = [(OURS, Traffic()), (ACKNOWLEDGED, Traffic(ack=True))]
     across = [(ACROSS, Traffic(across=True)), (ACROSS_ACKNOWLEDGED, Traffic(across=True, ack=True))]
     spread = [(SPREAD, Traffic()), (SPREAD_ACKNOWLEDGED, Traffic(ack=True))]
     found = _forms(stack, one, options, Settings(), secure)
     if not secure:
+        if COMPILED_BUILD.exists():
+            found += _forms(stack, [(COMPILED, Traffic())], options, Settings(package=COMPILED_BUILD), secure)
         found += _forms(stack, across, options, Settings(relays=2), secure)
         found += _forms(stack, spread, options, Settings(relays=2, cpus=(0, 1)), secure)
     return found
@@ -174,7 +179,7 @@ def play(scene: str, found: list[Subject], options: Options, top: Iterable[Row] 
         yield from _tail(found, options, top)
         return
     if scene in {BODIES, OFFLINE}:
-        found = [subject for subject in found if subject.name not in TWO_RELAYS]
+        found = [subject for subject in found if subject.name not in {COMPILED, *TWO_RELAYS}]
     if scene == OFFLINE:  # QoS 1 keeps nothing for a topic that nobody has: nothing to compare
         found = [subject for subject in found if subject.name != MOSQUITTO_ACKNOWLEDGED.name]
     shapes = options.shapes if scene in {PLAIN, TLS} else options.some
@@ -200,7 +205,7 @@ def _tail(found: list[Subject], options: Options, top: Iterable[Row]) -> Iterato
     for subject in found:
         for pairs, window, burst in ((200, 1, 1), (200, 64, BURST)):
             rate = rates.get((subject.name, pairs, window))
-            if rate is None or subject.name not in OFTEN - TWO_RELAYS:
+            if rate is None or subject.name not in OFTEN - {COMPILED, *TWO_RELAYS}:
                 continue
             run = Run(1, 2 * options.seconds, WARMUP, rate=rate / 2, burst=burst)
             case = Case(TAIL, subject.name, pairs, run)
