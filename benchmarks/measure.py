@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,9 @@ class Row:
 
     ``cpu`` is of the servers alone, all their threads, a message: the best of the rounds, since whatever
     else the machine does can only add to it. Where half of the messages go to nobody (``half offline``)
-    those count as messages, too. ``window`` 0 means a rate instead.
+    those count as messages, too. ``window`` 0 means a rate instead. ``back`` are those of which the sender
+    was told to send them again, which our library does and the generator doesn't; ``lost`` are those that
+    never came, and of which nothing was said.
     """
 
     scene: str
@@ -33,6 +35,7 @@ class Row:
     p999: float
     lost: int
     memory: int
+    back: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -61,12 +64,18 @@ class Case:
     each: int = 1
 
 
-def observe(case: Case, processes: Sequence[Process], plan: Plan) -> Row:
-    """Run a plan; the CPU time of the processes is summed."""
+def observe(case: Case, processes: Sequence[Process], plan: Plan, back: Callable[[], int] = int) -> Row:
+    """Run a plan; the CPU time of the processes is summed.
+
+    Args:
+        back: how many messages the servers have given back to their senders so far.
+    """
+    given = back()
     load = Load(plan, case.run)
     before = sum(process.cpu_seconds() for process in processes)
     result = load.run()
     cpu = sum(process.cpu_seconds() for process in processes) - before
+    given = back() - given
     count = max(1, result["received"] * case.each)
     return Row(
         scene=case.scene,
@@ -79,8 +88,9 @@ def observe(case: Case, processes: Sequence[Process], plan: Plan) -> Row:
         p50=result["p50"],
         p99=result["p99"],
         p999=result["p999"],
-        lost=result["lost"],
+        lost=max(0, result["lost"] - given),
         memory=sum(process.resident() for process in processes),
+        back=given,
     )
 
 

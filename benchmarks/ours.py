@@ -130,6 +130,10 @@ class Suite:
             made += self._register(min(AT_ONCE, count - len(made)))
         return made
 
+    def given_back(self) -> int:
+        """Messages whose senders were told ``failed``, to be sent again, by all relays so far."""
+        return sum(_failed(folder / "admin.sock") for folder in self.folder.glob("xjrelay-*"))
+
     def end(self) -> None:
         """End every process."""
         for process in reversed(self.processes):
@@ -155,6 +159,16 @@ def login_at_manager(port: int, name: str, flag: str = "replace") -> socket.sock
     request = {"type": "auth", "username": name, "password": PASSWORD, flag: True}
     link.sendall(f"{json.dumps(HELLO)}\n{json.dumps(request)}\n".encode())
     return link
+
+
+def _failed(path: Path) -> int:
+    """The counter of that name in what a program counts."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(str(path))
+        link.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        lines = link.makefile().read().splitlines()
+    counted = [line for line in lines if line.startswith("xjrelay_outcomes_total{") and '"failed"' in line]
+    return sum(int(float(line.rpartition(" ")[2])) for line in counted)
 
 
 def _tls(certificate: Certificate | None, door: int) -> tuple[str, ...]:

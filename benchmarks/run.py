@@ -28,7 +28,7 @@ def tell(row: Row) -> None:
     print(
         f"{row.scene:20} {row.server:35} P{row.pairs:<3} W{row.window:<2} {size:>3} {row.cpu:8.2f} us"
         f" {row.rate / 1e3:8.1f} k/s  p50 {row.p50:6.0f}  p99 {row.p99:6.0f}  p99.9 {row.p999:6.0f}"
-        f"  lost {row.lost}  {row.memory / 1e6:5.1f} MB",
+        f"  lost {row.lost}  back {row.back}  {row.memory / 1e6:5.1f} MB",
         flush=True,
     )
 

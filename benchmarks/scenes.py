@@ -90,6 +90,7 @@ class Subject:
         plan: makes a plan.
         longest: bytes of a body that it can carry.
         at_once: connections logged in at a time.
+        back: how many messages it has given back to their senders so far.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Subject:
     plan: Planner
     longest: int
     at_once: int = 128
+    back: Callable[[], int] = int
 
 
 @contextmanager
@@ -163,7 +165,7 @@ def _form(suite: Suite, name: str, traffic: Traffic) -> Subject:
     def plan(pairs: int, size: int, offline: bool) -> Plan:
         return ours.plan(suite, pairs, replace(traffic, size=size, offline=offline))
 
-    return Subject(name, suite.relays, plan, 60_000)
+    return Subject(name, suite.relays, plan, 60_000, back=suite.given_back)
 
 
 # -- the scenes ------------------------------------------------------------------------------
@@ -196,7 +198,7 @@ def _turn(scene: str, found: list[Subject], pairs: int, run: Run, size: int) -> 
         if size <= subject.longest:
             mine = replace(run, at_once=subject.at_once)
             case = Case(scene, subject.name, pairs, mine, size, each=2 if offline else 1)
-            yield observe(case, subject.processes, subject.plan(pairs, size, offline))
+            yield observe(case, subject.processes, subject.plan(pairs, size, offline), subject.back)
 
 
 def _tail(found: list[Subject], options: Options, top: Iterable[Row]) -> Iterator[Row]:
@@ -209,7 +211,8 @@ def _tail(found: list[Subject], options: Options, top: Iterable[Row]) -> Iterato
                 continue
             run = Run(1, 2 * options.seconds, WARMUP, rate=rate / 2, burst=burst)
             case = Case(TAIL, subject.name, pairs, run)
-            yield replace(observe(case, subject.processes, subject.plan(pairs, 100, False)), window=burst)
+            made = observe(case, subject.processes, subject.plan(pairs, 100, False), subject.back)
+            yield replace(made, window=burst)
 
 
 def best(rows: Iterable[Row]) -> list[Row]:
@@ -231,6 +234,7 @@ def _better(old: Row, new: Row) -> Row:
         p99=min(old.p99, new.p99),
         p999=min(old.p999, new.p999),
         lost=old.lost + new.lost,
+        back=old.back + new.back,
         memory=max(old.memory, new.memory),
     )
 

@@ -70,7 +70,7 @@ def _scenes(result: Result) -> Iterable[str]:
         yield "CPU time of the server a message in microseconds, and how many times ours that is:"
         yield table(["", *map(_shape, shapes)], (_costs(rows, server, shapes) for server in servers))
         yield "All of it; latencies in microseconds:"
-        head = ["", "", "messages/s", "p50", "p99", "p99.9", "lost", "MB"]
+        head = ["", "", "messages/s", "p50", "p99", "p99.9", "lost", "given back", "MB"]
         yield table(head, map(_details, sorted(rows, key=lambda row: shapes.index(row.shape))))
 
 
@@ -91,7 +91,15 @@ def _costs(rows: list[Row], server: str, shapes: Sequence[tuple[int, int, int]])
 
 def _details(row: Row) -> Sequence[str]:
     times = [f"{time:,.0f}" for time in (row.p50, row.p99, row.p999)]
-    return row.server, _shape(row.shape), f"{row.rate:,.0f}", *times, str(row.lost), figure(row.memory / 1e6)
+    return (
+        row.server,
+        _shape(row.shape),
+        f"{row.rate:,.0f}",
+        *times,
+        str(row.lost),
+        str(row.back),
+        figure(row.memory / 1e6),
+    )
 
 
 def _idle(result: Result) -> Iterable[Sequence[str]]:
