@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from hypothesis import given, settings
@@ -147,6 +148,21 @@ class DeliveryTests(SynchronousTestCase):
                 self.assertEqual(len(delivery), len(sent) - len(settled))
         settled += [owed.origin for owed in delivery.expire() if owed.origin is not None]
         self.assertEqual(settled, taken)
+
+
+class SizeTests(SynchronousTestCase):
+    """Ten thousand sessions are owed nothing most of the time."""
+
+    def test_what_is_owed_nothing_is_small(self) -> None:
+        delivery: Delivery[str] = Delivery()
+        delivery.hold()
+        delivery.release()
+        for _ in range(100):
+            delivery.owe(b"x" * 100, "esa")
+        delivery.acknowledge(delivery.sent)
+        kept = [delivery, *(getattr(delivery, name) for name in Delivery.__slots__)]
+        self.assertFalse(hasattr(delivery, "__dict__"))
+        self.assertLess(sum(map(sys.getsizeof, kept)), 600)
 
 
 class ReceiptsTests(SynchronousTestCase):

@@ -13,7 +13,6 @@ is why each frame keeps its *origin*, opaque here.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
@@ -87,12 +86,18 @@ class Delivery(Generic[Origin]):
         max_bytes: the most bytes unacknowledged.
     """
 
+    __slots__ = (
+        *("_acknowledged", "_bytes", "_count", "_had", "_held", "_max_bytes", "_max_count", "_owed"),
+        *("_received", "_reported", "_sent"),
+    )
+
     def __init__(self, max_count: int = MAX_QUEUE, max_bytes: int = MAX_QUEUE_BYTES) -> None:
         self._max_count = max_count
         self._max_bytes = max_bytes
         # Bare tuples of frames, their origin, whether they are mail, and how many: making anything
         # with names costs five times as much.
-        self._owed: deque[_Lines[Origin]] = deque()
+        # Lists, because an empty deque is 760 bytes, and most sessions are owed nothing most of the time.
+        self._owed: list[_Lines[Origin]] = []
         self._held: list[_Lines[Origin]] | None = None
         self._count = 0
         self._bytes = 0
@@ -133,7 +138,7 @@ class Delivery(Generic[Origin]):
 
     def hold(self) -> None:
         """The session has just opened: live messages wait behind its mailbox."""
-        self._held = []  # an empty deque is 760 bytes
+        self._held = []
 
     def release(self) -> list[bytes]:
         """The mailbox is out: the frames that were held, to be sent now."""
@@ -192,9 +197,10 @@ class Delivery(Generic[Origin]):
             raise RemoteError(Code.BAD_REQUEST, f"h is {h}, not what was sent", CloseReason.PROTOCOL)
         settled: list[Settled[Origin]] = []
         last, in_a_row = None, 0
+        owed, at = self._owed, 0
         count, self._acknowledged = h - self._acknowledged, h
         while count:
-            lines, origin, is_mail, frames = self._owed[0]
+            lines, origin, is_mail, frames = owed[at]
             had = min(count, frames - self._had)
             count -= had
             if not is_mail:
@@ -203,7 +209,7 @@ class Delivery(Generic[Origin]):
                 self._had += had
             else:
                 self._had = 0
-                self._owed.popleft()
+                at += 1
                 if not is_mail:
                     self._bytes -= len(lines)
             if origin is not last:
@@ -211,6 +217,7 @@ class Delivery(Generic[Origin]):
                     settled.append(Settled(last, in_a_row))
                 last, in_a_row = origin, 0
             in_a_row += had
+        del owed[:at]  # at most some thousand pointers move, once a read
         if last is not None:
             settled.append(Settled(last, in_a_row))
         return settled
