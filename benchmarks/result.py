@@ -31,6 +31,7 @@ class Result:
         rows: the best of each case.
         points: of the curves.
         idle: sessions at rest.
+        notes: what a reader has to know of how these figures came about, where it wasn't one whole run.
     """
 
     date: str
@@ -39,6 +40,7 @@ class Result:
     rows: list[Row] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     idle: list[Idle] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def row(self, scene: str, server: str, pairs: int, window: int, size: int = 100) -> Row | None:
         """A case's row, or None where it wasn't measured."""

@@ -29,6 +29,7 @@ def page(result: Result) -> str:
         "This page is written by `make bench-peers`; [README.md](README.md) says how to read it.",
         "\n".join(f"- {line}" for line in [result.date, *result.machine]),
         "\n".join(f"- {server} {version}".rstrip() for server, version in result.versions.items()),
+        *(f"**{note}**" for note in result.notes),
         "## The goals",
         table(["goal", "limit", "measured", ""], _goals(result)),
         *_scenes(result),
@@ -57,7 +58,8 @@ def _goals(result: Result) -> Iterable[Sequence[str]]:
     for goal in goals(result):
         limit = f"{'<' if goal.strict else '≤'} {figure(goal.limit)} {goal.unit}"
         measured = "not measured" if goal.measured is None else figure(goal.measured)
-        yield goal.text, limit, measured, "met" if goal.met else "**not met**"
+        missed = "" if goal.measured is None else "**not met**"
+        yield goal.text, limit, measured, "met" if goal.met else missed
 
 
 def _scenes(result: Result) -> Iterable[str]:

@@ -97,6 +97,12 @@ class PageTests(SynchronousTestCase):
         self.assertIn("| xjrelay | 100 | 2.00 KiB | 0.10% |", page)
         self.assertIn("- a machine", page)
 
+    def test_what_a_reader_has_to_know(self) -> None:
+        self.assertIn("**half a run**", tables.page(replace(self.made, notes=["half a run"])))
+        self.assertNotIn(
+            "**not met**", [line for line in tables.page(self.made).splitlines() if "idle" in line][0]
+        )
+
     def test_kept(self) -> None:
         kept = msgspec.json.encode(self.made)
         self.assertEqual(self.made, msgspec.json.decode(kept, type=Result))
