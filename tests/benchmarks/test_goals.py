@@ -99,8 +99,15 @@ class PageTests(SynchronousTestCase):
 
     def test_what_a_reader_has_to_know(self) -> None:
         self.assertIn("**half a run**", tables.page(replace(self.made, notes=["half a run"])))
-        self.assertNotIn(
-            "**not met**", [line for line in tables.page(self.made).splitlines() if "idle" in line][0]
+
+    def test_verdicts(self) -> None:
+        """What wasn't measured is neither met nor missed."""
+        page = tables.page(self.made)
+        self.assertIn("beside nats-server's at P200 W1 | < 1.00 times | 0.50 | met |", page)
+        self.assertIn("beside nats-server's at P1 W1 | < 1.00 times | not measured |  |", page)
+        dear = replace(self.made, rows=[replace(ROW, cpu=36.0), replace(ROW, server=NATS.name, cpu=18.0)])
+        self.assertIn(
+            "beside nats-server's at P200 W1 | < 1.00 times | 2.00 | **not met** |", tables.page(dear)
         )
 
     def test_kept(self) -> None:
