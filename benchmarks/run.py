@@ -2,7 +2,7 @@
 """Measures: ``python -m benchmarks.run`` our own relay, ``--peers`` the others beside it.
 
 The figure is the server's CPU time a message (user and system, of all its threads, from the
-system's accounting): it hardly moves on a busy machine, where rates and latencies do. Quote it
+system's accounting): a busy machine moves it less than rates and latencies. Quote it
 as a ratio to another row of the same run.
 """
 
