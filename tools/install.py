@@ -3,7 +3,7 @@
 
 ``python -m tools.install FOLDER`` installs each Python's environment from the files in the folder, with the
 newest of every dependency, and once more with the oldest Twisted that ``setup.cfg`` allows. In each, twistd
-has to list the plugins, ``xj`` to answer, and a part of the tests to pass against what is installed.
+has to list the plugins, a node to serve, and a part of the tests to pass against what is installed.
 A program with a wrong type has to be found out by mypy, by what the wheel says of its types alone.
 """
 
@@ -128,6 +128,36 @@ class Environment:
             raise Failed(said)
         return passed[1]
 
+    def serves(self) -> None:
+        """Start a node, make an account at it, and stop it."""
+        home = self.folder / "home"
+        environ = {"PATH": os.environ["PATH"], "HOME": str(home), "XJ_PASSWORD": "rahasia"}
+        command: list[str | Path] = [
+            self.bin / "twistd",
+            "--nodaemon",
+            "--pidfile=",
+            "xjnode",
+            "--listen",
+            "tcp:0",
+        ]
+        with subprocess.Popen(
+            command, cwd=self.folder, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as node:
+            assert node.stdout is not None
+            said = []
+            for line in node.stdout:
+                said.append(line)
+                if ready := re.search(r"xjrelay ready node (\S+)", line):
+                    break
+            else:
+                raise Failed("".join(said))
+            xj = [self.bin / "xj", "register", "--user", "esa", "--tracker", ready[1]]
+            done = subprocess.run(xj, check=False, env=environ, capture_output=True, text=True)
+            node.terminate()
+            node.communicate()
+        if done.returncode:
+            raise Failed(done.stdout + done.stderr + "".join(said))
+
     def knows_types(self) -> None:
         """See that mypy takes a right program and refuses a wrong one, by the wheel alone."""
         mypy = (sys.executable, "-m", "mypy", "--strict", "--python-executable", str(self.bin / "python"))
@@ -179,9 +209,11 @@ def try_all(folder: Path, scratch: Path) -> None:
         environment = Environment(scratch, python)
         environment.make(*requirements)
         environment.lists_plugins()
+        environment.serves()
         number = environment.passes(*TESTS)
         print(
-            f"{Path(requirements[0]).name}: {environment.version()}: plugins, xj, {number} tests", flush=True
+            f"{Path(requirements[0]).name}: {environment.version()}: plugins, a node, {number} tests",
+            flush=True,
         )
     Environment(scratch, found[0]).knows_types()
     print(f"{wheel.name}: mypy knows its types")
