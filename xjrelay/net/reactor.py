@@ -15,8 +15,11 @@ stands on. Linux alone can import it; a server's tap does, where nobody chose an
 from __future__ import annotations
 
 import sys
+from errno import EAGAIN, EINTR, EWOULDBLOCK
 from select import EPOLLIN
+from typing import Any
 
+from twisted.internet import main, tcp
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import installReactor
 from twisted.logger import Logger
@@ -24,9 +27,17 @@ from twisted.python import log
 
 _log = Logger()
 
+_PLAIN = frozenset((tcp.Server, tcp.Client))
+_NOT_NOW = frozenset((EAGAIN, EWOULDBLOCK, EINTR))
+
 
 class QuickReactor(EPollReactor):
     """The same reactor, a wake-up to read for half the price."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray(tcp.Connection.bufferSize)
+        self._view = memoryview(self._buffer)
+        super().__init__()
 
     def mainLoop(self) -> None:
         """Turn until stopped; what goes wrong in a turn is logged, and the next one begins."""
@@ -70,7 +81,7 @@ class QuickReactor(EPollReactor):
                 log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
                 continue
             try:
-                why = selectable.doRead()
+                why = self._read(selectable) if type(selectable) in _PLAIN else selectable.doRead()
             except BaseException as error:
                 _log.failure("a connection's protocol failed")
                 why = error
@@ -78,6 +89,21 @@ class QuickReactor(EPollReactor):
                 self._disconnectSelectable(selectable, why, True)
 
     doIteration = doPoll
+
+    def _read(self, connection: Any) -> Exception | None:
+        """What ``doRead`` of a plain connection does, through one buffer for all.
+
+        Without it each read takes 64 KiB of memory and gives most of it back; where what was read is kept,
+        until it is acknowledged, no two of them find room in the same place.
+        """
+        try:
+            size = connection.socket.recv_into(self._buffer)
+        except OSError as error:
+            return None if error.errno in _NOT_NOW else main.CONNECTION_LOST
+        if not size:
+            return main.CONNECTION_DONE
+        connection.protocol.dataReceived(bytes(self._view[:size]))
+        return None
 
 
 _LONGEST = 86400.0
