@@ -39,9 +39,8 @@ def tell_idle(one: Idle) -> None:
     print(f"{one.server:35} {one.sessions} idle sessions: {each}, {one.share:.2%} of a core", flush=True)
 
 
-def play(chosen: Sequence[str], options: Options) -> list[Row]:
-    """The scenes, told as they go; the best of each case."""
-    rows: list[Row] = []
+def play(chosen: Sequence[str], options: Options, rows: list[Row]) -> None:
+    """The scenes, told and added to the rows as they go."""
     for secure in (False, True):
         there = [scene for scene in chosen if (scene == scenes.TLS) == secure]
         if not there:
@@ -51,7 +50,6 @@ def play(chosen: Sequence[str], options: Options) -> list[Row]:
                 for row in scenes.play(scene, found, options, scenes.best(rows)):
                     tell(row)
                     rows.append(row)
-    return scenes.best(rows)
 
 
 def grow(found: result.Result, lengths: Lengths, options: Options) -> None:
@@ -117,11 +115,16 @@ def main() -> None:
     for name in scenes.missing() if said.peers else ():
         print(f"{name}: not installed, not measured", file=sys.stderr)
     found = result.new()
-    found.rows = play(said.scene or SCENES, options)
+    rows: list[Row] = []
     try:
+        play(said.scene or SCENES, options, rows)
         if said.curves:
             grow(found, Lengths(said.seconds, said.rounds, rest=said.rest), options)
+    except BaseException:
+        found.notes.append("This run did not come to its end: what is missing was not measured.")
+        raise
     finally:
+        found.rows = scenes.best(rows)
         if said.report:
             keep(found, said.report)
     if said.peers:
