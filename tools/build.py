@@ -117,6 +117,17 @@ def make_again(sdist: Path, epoch: int) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in make(source, into, epoch, OTHERWISE)}
 
 
+def left_out(sdist: Path, source: Path) -> set[str]:
+    """Files of a checkout that its sdist lacks, but for those with a dot, which are the code host's."""
+    if not (source / ".git").exists():
+        return set()
+    command = ["git", "-C", str(source), "ls-files"]
+    tracked = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    with tarfile.open(sdist) as archive:
+        there = {name.partition("/")[2] for name in archive.getnames()}
+    return {name for name in tracked if not name.startswith(".") and (source / name).exists()} - there
+
+
 def main() -> None:
     """Build twice; print each file's SHA-256, or what differs."""
     parser = argparse.ArgumentParser(prog="python -m tools.build", description=__doc__.partition("\n")[0])
@@ -127,6 +138,8 @@ def main() -> None:
         old.unlink()
     epoch = time_of(ROOT)
     made = make(ROOT, into, epoch)
+    if missing := left_out(made[0], ROOT):
+        raise SystemExit(f"MANIFEST.in leaves out: {' '.join(sorted(missing))}")
     again = make_again(made[0], epoch)
     for path in made:
         content = path.read_bytes()
