@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a message costs the relay's own code: ``python -m benchmarks.steps``, for ``docs/performance/steps.md``.
+"""What a message costs the relay's own code, step by step: ``python -m benchmarks.steps``.
 
 Real sessions of a real relay in one process, on connections that take every write: no kernel, no reactor and
 no other process are in the figure, so that it can be had on a busy machine. It is CPU time a message,
