@@ -111,10 +111,11 @@ class FakeWorld:
         last = {key: lines[-1] for key, lines in self.lines.items() if lines}
         return Beginning("Alice", "relay1", tuple(self.people), last, dict(self.unread))
 
-    async def page(self, key: str, before: int | None, most: int) -> list[Line]:
+    async def page(self, key: str, before: int | None, most: int, beyond: int | None = None) -> list[Line]:
         await self._ask("page", key, before)
-        said = [one for one in self.lines.get(key, []) if before is None or one.number < before]
-        return said[-most:]
+        start = {None: before, Kind.PEERS: beyond}
+        said = self.lines.get(key, [])
+        return [one for one in said if (limit := start[one.elsewhere]) is None or one.number < limit][-most:]
 
     async def send(self, key: str, text: str) -> Line:
         await self._ask("send", key, text)

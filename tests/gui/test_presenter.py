@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.gui.fakes import DOOR, FakeWorld, House, line, person
 from xjrelay.gui.chats import PAGE, Note
 from xjrelay.gui.presenter import Part, Presenter, Screen
 from xjrelay.gui.world import (
+    Kind,
     Line,
     LineAdded,
     LineChanged,
@@ -96,6 +99,25 @@ class ConversationTests(SynchronousTestCase):
             self.presenter.older()
         self.assertEqual(texts(self.presenter), [f"text {number}" for number in range(1, 251)])
         self.assertEqual([call for call in self.world.asked if call[0] == "page"][-1], ("page", "bob", 51))
+
+    def test_what_was_said_in_the_other_world_has_numbers_of_its_own(self) -> None:
+        number = {None: 500, Kind.PEERS: 9000}
+        lines = []
+        for at in range(PAGE + 50):
+            kind = Kind.PEERS if at % 3 else None
+            number[kind] += 1
+            lines.append(replace(line(number[kind], elsewhere=kind), id=f"m{at}", text=f"text {at}"))
+        failed = replace(lines[-1], progress=Progress.FAILED, incoming=False)
+        self.world.lines["bob"] = [*lines[:-1], failed]
+        self.world.unread = {"bob": 1}
+        self.house = House(self.world)
+        presenter = self.house.enter()
+        presenter.select("bob")
+        self.assertIn(("read", "bob", number[None]), self.world.asked, "a mark is of our own lines")
+        presenter.older()
+        self.assertEqual(texts(presenter), [f"text {at}" for at in range(PAGE + 50)])
+        presenter.retry(failed)
+        self.assertNotIn(("retry", failed.id), self.world.asked)
 
     def test_positions_stay_when_older_lines_come(self) -> None:
         self.presenter.select("bob")

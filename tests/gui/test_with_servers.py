@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
-from twisted.internet.defer import fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.gui.histories import open_directly
 from xjrelay.client.tx import IClientReactor
+from xjrelay.gui.elsewhere import Peers
 from xjrelay.gui.problems import NOT_THERE, REPLACED
 from xjrelay.gui.with_servers import ADDED_BY, ServersWorld
 from xjrelay.gui.world import (
     Beginning,
     Happening,
+    Kind,
     Line,
     LineAdded,
     LineChanged,
     LinkChanged,
+    Missed,
     Over,
     Person,
     PersonChanged,
@@ -34,7 +37,7 @@ from xjrelay.gui.world import (
     Way,
 )
 from xjrelay.sandbox.suite import Sandbox
-from xjrelay.storage.history import History
+from xjrelay.storage.history import History, Kept, StoredLine
 from xjrelay.storage.interfaces import StoreFailed
 
 
@@ -46,7 +49,7 @@ class Window:
         user: who.
         folder: its own.
         direct: whether it has direct links.
-        known: what a peer is called that is known there, given its id.
+        peers: who is known there without servers.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class Window:
         user: str,
         folder: Path,
         direct: bool = False,
-        known: Callable[[str], str | None] = lambda peer_id: None,
+        peers: Peers | None = None,
     ) -> None:
         self.told: list[Happening] = []
         self._sandbox = sandbox
@@ -69,7 +72,7 @@ class Window:
             folder,
             open_directly,
             lambda: f"{sandbox.random.getrandbits(64):x}",
-            known=lambda peer_id: succeed(known(peer_id)),
+            peers=peers,
         )
         self.world = self._make(door)
         self.beginning: Beginning = sandbox.run(self.world.start())
@@ -253,10 +256,17 @@ class DirectTests(SynchronousTestCase):
         self.sandbox = Sandbox(seed=3)
         self.sandbox.start()
         folder = Path(self.mktemp())
-        self.alice = Window(self.sandbox, "alice", folder / "alice", True, lambda peer_id: "Bob")
+        self.asked: list[str] = []
+        self.said: list[StoredLine] = []
+        peers = Peers(self.find, lambda kept, before, most: succeed(self.said[: kept.newest][-most:]))
+        self.alice = Window(self.sandbox, "alice", folder / "alice", True, peers)
         self.bob = Window(self.sandbox, "bob", folder / "bob", True)
         for one, other in ((self.alice, "bob"), (self.bob, "alice")):
             self.sandbox.run(one.world.add(other, ""))
+
+    def find(self, peer_id: str) -> Deferred[Kept | None]:
+        self.asked.append(peer_id)
+        return succeed(Kept(Path("peer.sqlite3"), peer_id, "Bob", newest=len(self.said)))
 
     def person(self, window: Window) -> Person:
         told: PersonChanged = window.heard(PersonChanged)[-1]
@@ -277,6 +287,38 @@ class DirectTests(SynchronousTestCase):
         self.sandbox.advance(0.5)
         again = self.person(self.alice)
         self.assertEqual((again.way, again.peer, again.fingerprint), (Way.RELAY, "Bob", bob.fingerprint))
+
+    def test_who_it_is_stays_known_and_what_was_said_as_peers_is_there_too(self) -> None:
+        before = int(self.sandbox.machine("user alice").seconds() * 1000) - 60_000
+        self.said = [
+            StoredLine("xj1-b", f"p{n}", f"dulu {n}", before + n, True, "received", "", n) for n in (1, 2)
+        ]
+        self.assertEqual(self.asked, [], "an address book is no proof")
+        self.talk()
+        self.assertEqual(len(self.alice.heard(Missed)), 1, "the conversation is another now")
+        self.assertEqual(self.alice.texts("bob"), ["dulu 1", "dulu 2", "halo"])
+        self.alice.reopen()
+        (bob,) = self.alice.beginning.people
+        self.assertEqual((bob.peer, bob.way), ("Bob", None))
+        self.assertRegex(bob.fingerprint, "^([0-9a-f]{4} ?){5}$")
+        page = self.sandbox.run(self.alice.world.page("bob", None, 2))
+        self.assertEqual(
+            [(one.text, one.elsewhere) for one in page], [("dulu 2", Kind.PEERS), ("halo", None)]
+        )
+        self.assertEqual(self.alice.beginning.last["bob"].text, "halo")
+
+    def test_what_is_said_as_peers_meanwhile_is_there_the_next_time(self) -> None:
+        at = int(self.sandbox.machine("user alice").seconds() * 1000)
+        self.said = [StoredLine("xj1-b", "p1", "dulu", at, True, "received", "", 1)]
+        self.talk()
+        self.said.append(StoredLine("xj1-b", "p2", "baru", at + 90_000, True, "received", "", 2))
+        self.sandbox.cut("user alice", "user bob")
+        self.sandbox.advance(120)
+        self.talk()
+        self.assertEqual((self.person(self.alice).way, len(self.asked)), (Way.DIRECT, 2))
+        self.assertEqual(self.alice.texts("bob"), ["dulu", "halo", "halo"])
+        self.sandbox.run(self.alice.world.overview())
+        self.assertEqual(self.alice.texts("bob"), ["dulu", "halo", "baru", "halo"])
 
     def test_without_the_tick_there_is_nothing_to_say(self) -> None:
         window = Window(self.sandbox, "carol", Path(self.mktemp()))

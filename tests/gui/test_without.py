@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.gui.histories import open_directly
@@ -17,6 +17,7 @@ from xjrelay.gui.without import LIED, MET, MET_PLAIN, POSED, PeersWorld
 from xjrelay.gui.world import (
     Beginning,
     Happening,
+    Kind,
     LineAdded,
     LineChanged,
     PeersDoor,
@@ -33,6 +34,8 @@ from xjrelay.security.identity import Identity, make_key
 from xjrelay.servers.peer.local import LocalPeer
 from xjrelay.servers.peer.service import PeerListening, PeerService
 from xjrelay.servers.startup import StartupError
+from xjrelay.storage.history import Kept, StoredLine
+from xjrelay.storage.interfaces import StoreFailed
 from xjrelay.storage.memory_peers import memory_peer_stores
 
 ADDRESS = "10.0.0.50"
@@ -48,6 +51,9 @@ class PeersWorldTests(SynchronousTestCase):
         self.key, self.stores = make_key(), memory_peer_stores()
         self.folder = Path(self.mktemp())
         self.told: list[Happening] = []
+        self.kept: dict[str, Kept] = {}
+        self.said: list[StoredLine] | None = None
+        self.asked: list[str] = []
         self.beginning = self.open()
 
     def tearDown(self) -> None:
@@ -55,8 +61,19 @@ class PeersWorldTests(SynchronousTestCase):
 
     def open(self) -> Beginning:
         door = PeersDoor("Alice", PORT)
-        self.world = PeersWorld(door, self.told.append, self.folder, self.make_peer, open_directly)
+        self.world = PeersWorld(
+            door, self.told.append, self.folder, self.make_peer, open_directly, self.users, self.read
+        )
         return self.mesh.run(self.world.start())
+
+    def users(self, own: str) -> Deferred[dict[str, Kept]]:
+        self.asked.append(own)
+        return succeed(self.kept)
+
+    def read(self, kept: Kept, before: int | None, most: int) -> Deferred[list[StoredLine]]:
+        if self.said is None:
+            return fail(StoreFailed("it is gone"))
+        return succeed([one for one in self.said if before is None or one.number < before][-most:])
 
     def make_peer(self, door: PeersDoor) -> tuple[MultiService, PeerService]:
         context = Context(self.machine, self.mesh.random, LIMITS)
@@ -107,6 +124,46 @@ class PeersWorldTests(SynchronousTestCase):
         self.assertEqual((again.unread, again.last[key].text), ({key: 1}, "ada?"))
         page = self.mesh.run(self.world.page(key, None, 9))
         self.assertEqual([one.text for one in page], ["halo", "halo juga", "ada?"])
+
+    def know(self, newest: int) -> None:
+        self.kept = {self.bob.own_id: Kept(Path("history.sqlite"), "bob", "bobby", "localhost:5000", newest)}
+
+    def test_a_peer_who_has_proved_to_be_a_user_is_shown_as_that_one(self) -> None:
+        self.connect()
+        self.assertEqual(self.heard(PersonChanged)[-1].person.user, "")
+        self.mesh.run(self.world.stop())
+        self.know(0)
+        (bob,) = self.open().people
+        self.assertEqual((bob.name, bob.user, bob.servers), ("Bob", "bobby", "localhost:5000"))
+        self.assertEqual(set(self.asked), {Identity(self.key).peer_id})
+
+    def test_what_was_said_by_the_servers_stands_between_in_order_of_time(self) -> None:
+        self.connect()
+        key = self.bob.own_id
+        own = [self.mesh.run(self.world.send(key, text)) for text in ("satu", "dua")]
+        self.mesh.advance(2)
+        now = own[1].at
+        times = [own[0].at - 9, own[0].at - 8, now + 5000]
+        self.said = [
+            StoredLine("bob", f"u{n}", f"user {n}", at, False, "failed", "", n)
+            for n, at in enumerate(times, 1)
+        ]
+        self.mesh.run(self.world.stop())
+        self.know(3)
+        self.assertEqual(self.open().last[key].text, "user 3")
+        page = self.mesh.run(self.world.page(key, None, 4))
+        self.assertEqual([one.text for one in page], ["user 2", "satu", "dua", "user 3"])
+        self.assertEqual([one.elsewhere for one in page], [Kind.SERVERS, None, None, Kind.SERVERS])
+        self.assertEqual([one.may_retry for one in page], [False] * 4, "that is for the other window")
+        older = self.mesh.run(self.world.page(key, page[1].number, 4, page[0].number))
+        self.assertEqual([one.text for one in older], ["user 1"])
+
+    def test_where_that_cannot_be_read_ours_is_shown_alone(self) -> None:
+        self.connect()
+        self.mesh.run(self.world.send(self.bob.own_id, "satu"))
+        self.mesh.run(self.world.stop())
+        self.know(3)
+        self.assertEqual(self.open().last[self.bob.own_id].text, "satu")
 
     def test_states_as_they_change(self) -> None:
         self.connect()

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.gui.histories import open_directly
 from xjrelay.storage import history
-from xjrelay.storage.history import History, StoredLine
+from xjrelay.storage.history import History, Proof, StoredLine
 
 
 class HistoryTests(SynchronousTestCase):
@@ -85,6 +85,17 @@ class HistoryTests(SynchronousTestCase):
         self.add(1)
         self.successResultOf(self.history.forget("bob"))
         self.assertEqual((self.texts(), self.successResultOf(self.history.spellings())), ([], {}))
+
+    def test_the_last_key_that_somebody_has_proved_is_kept_until_it_is_forgotten(self) -> None:
+        first = Proof("bob", "xj1-1", "xj1-9", "localhost:5000", 1)
+        for proof in (first, replace(first, peer_id="xj1-2", at=2), replace(first, contact="carol")):
+            self.successResultOf(self.history.prove(proof, proof.contact.capitalize()))
+        again = self.open()
+        self.assertEqual(self.successResultOf(again.spellings()), {"bob": "Bob", "carol": "Carol"})
+        proofs = {one.contact: one.peer_id for one in self.successResultOf(again.proofs())}
+        self.assertEqual(proofs, {"bob": "xj1-2", "carol": "xj1-1"})
+        self.successResultOf(again.forget("bob"))
+        self.assertEqual([one.contact for one in self.successResultOf(again.proofs())], ["carol"])
 
     def test_the_oldest_make_room_but_never_one_that_is_on_its_way(self) -> None:
         with mock.patch.multiple(history, MAX_LINES=10, _TRIM_EVERY=5):

@@ -16,7 +16,7 @@ from xjrelay.storage.transfer import Account, Ban, Contact, End, Letter, Record,
 
 RELEASED = Path(__file__).parent / "released"
 """A file a schema, as that schema wrote it, with data in every table it had."""
-PROGRAMS = ("manager", "tracker", "peer")
+PROGRAMS = ("manager", "tracker", "peer", "window")
 
 ESA = Account(
     username="Esa",

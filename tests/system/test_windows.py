@@ -216,6 +216,20 @@ class WithServersTests(WindowTests):
         await self.shot(alice, "direct")
         self.assertTrue(await bob.close(), bob.said)
         await alice.until(lambda seen: "by the relay" in seen["head"], "the relay's way again")
+        self.assertTrue(await alice.close(), alice.said)
+        await self.the_same_without_servers(suite.tracker.address)
+
+    async def the_same_without_servers(self, tracker: str) -> None:
+        """Alice's peer knows which user Bob is, and what was said with that one."""
+        alice = self.window("alice")
+        await self.done(alice, "press", button="begin_button")
+        await alice.until(lambda seen: seen["screen"] == "MAIN", "without servers")
+        await self.done(alice, "click", name="Bob")
+        said = ["Halo Bob", "langsung ke kamu"]
+        seen = await alice.until(lambda seen: seen["said"] == said, "all that was said")
+        self.assertIn(f"the user bob at {tracker}", seen["head"])
+        self.assertTrue(all(foot.startswith("by the servers") for foot in seen["feet"]), seen["feet"])
+        self.assertTrue(await alice.close(), alice.said)
 
     async def meet_without_servers(self) -> None:
         """Alice and Bob were peers before."""

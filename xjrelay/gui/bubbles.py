@@ -21,7 +21,7 @@ from xjrelay.gui.presenter import Presenter
 from xjrelay.gui.texts import Calendar, Link, clean, links, one_line
 from xjrelay.gui.theme import CORNER, Corner, Look, fitting
 from xjrelay.gui.words import mark
-from xjrelay.gui.world import Line, Progress, State
+from xjrelay.gui.world import Kind, Line, Progress, State
 
 PAD: Final = 12
 GROUP: Final = 5 * 60_000
@@ -34,6 +34,7 @@ NEAR_TOP: Final = 20
 RETRY = mark("Try again")
 WAITS = mark("waits until {name} is back")
 TO_ALL = mark("to everybody")
+ELSEWHERE = {Kind.SERVERS: mark("by the servers"), Kind.PEERS: mark("as peers")}
 EMPTY = mark("No messages yet. Say something.")
 MARKS: Final = {
     Progress.SENDING: "…",
@@ -392,7 +393,7 @@ class Bubbles:
         made = canvas.create_text(
             0, low, text=self._foot(line), anchor="sw", font=font, fill=faint, tags=tags
         )
-        if line.progress is Progress.FAILED:
+        if line.may_retry:
             canvas.create_text(
                 canvas.bbox(made)[2] + look.px(8),
                 low,
@@ -408,6 +409,8 @@ class Bubbles:
         words, when = self._look.words, self._calendar.time(line.at)
         if line.broadcast:
             when = f"{words(TO_ALL)} · {when}"
+        if line.elsewhere is not None:
+            when = f"{words(ELSEWHERE[line.elsewhere])} · {when}"
         if line.incoming:
             return when
         person = self._presenter.people.get(line.key)
@@ -480,7 +483,7 @@ class Bubbles:
         )
         if line is not None:
             menu.add_command(label=words(mark("Copy")), command=lambda: self._copy_text(line.text))
-            if line.progress is Progress.FAILED:
+            if line.may_retry:
                 menu.add_command(label=words(RETRY), command=lambda: self._presenter.retry(line))
         for link in found:
             url = link.url
@@ -508,7 +511,7 @@ class Bubbles:
     def _act(self) -> str:
         """Enter on a marked line: try it again, or open its link."""
         line = self._marked_line()
-        if line is not None and line.progress is Progress.FAILED:
+        if line is not None and line.may_retry:
             self._presenter.retry(line)
         elif line is not None:
             self._follow(links(line.text))

@@ -22,6 +22,7 @@ SEND = mark("Send")
 RENAME, REMOVE, ADD = mark("Rename"), mark("Remove"), mark("Add contact")
 FINGERPRINT = mark("fingerprint {digits}")
 KNOWN_AS = mark("the peer {name} you know")
+USER_AT = mark("the user {name} at {servers}")
 UNDERSTOOD = mark("Understood")
 HINT = mark("Enter sends, Shift+Enter begins a new line")
 MAX_ROWS: Final = 6
@@ -233,6 +234,9 @@ class ChatArea:
             said.append(words(person.way.value))
         if person.peer:
             said.append(words(KNOWN_AS, name=one_line(person.peer, 40)))
+        if person.user:
+            fields = {"name": one_line(person.user, 40), "servers": one_line(person.servers, 40)}
+            said.append(words(USER_AT, **fields))
         if person.plain:
             said.append(words(NOT_ENCRYPTED))
         if person.address and person.address != person.name:

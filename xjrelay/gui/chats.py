@@ -80,13 +80,23 @@ class Chat:
 
     @property
     def oldest(self) -> int | None:
-        """The number of the oldest line here."""
-        return next((item.number for item in self._items if isinstance(item, Line)), None)
+        """The number of the oldest line here that was said in this world."""
+        return next((one.number for one in self._lines() if one.elsewhere is None), None)
+
+    @property
+    def oldest_elsewhere(self) -> int | None:
+        """The number of the oldest line here that was said in the other."""
+        return next((one.number for one in self._lines() if one.elsewhere is not None), None)
 
     @property
     def newest(self) -> int:
-        """The number of the newest line here, or 0."""
-        return next((item.number for item in reversed(self._items) if isinstance(item, Line)), 0)
+        """The number of the newest line that was said in this world, or 0."""
+        here = next((one.number for one in self._lines(reversed(self._items)) if one.elsewhere is None), 0)
+        last = self.last
+        return here if last is None or last.elsewhere is not None else max(here, last.number)
+
+    def _lines(self, items: Iterable[Item] | None = None) -> Iterator[Line]:
+        return (item for item in (self._items if items is None else items) if isinstance(item, Line))
 
     def get(self, position: int) -> Item | None:
         """The item at a position, if it is here."""
@@ -95,14 +105,15 @@ class Chat:
 
     def prepend(self, lines: Iterable[Line]) -> None:
         """Older lines, or the first page; those that are here already are left out."""
-        fresh = [self._settled(line) for line in lines if (line.incoming, line.id) not in self._at]
-        limit = self.oldest
-        older = [line for line in fresh if limit is None or line.number < limit]
+        page = list(lines)
+        known = [(line.incoming, line.id) in self._at for line in page]
+        end = known.index(True) if True in known else len(page)
+        older = [self._settled(line) for line in page[:end]]
         self.first -= len(older)
         self._items[:0] = older
         for index, line in enumerate(older):
             self._at[line.incoming, line.id] = self.first + index
-        for line in fresh[len(older) :]:  # came between, while the page was on its way
+        for line in page[end:]:  # came between, while the page was on its way
             self.add(line)
 
     def add(self, item: Item) -> bool:

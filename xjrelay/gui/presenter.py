@@ -363,7 +363,7 @@ class Presenter:
     def retry(self, line: Line) -> None:
         """Say again what failed."""
         world = self._world
-        if world is not None and line.progress is Progress.FAILED:
+        if world is not None and line.may_retry:
             self.people.chat(line.key).change(line.id, Progress.SENDING, "")
             self._changes |= Part.CHAT
             self._ask(partial(world.retry, line), lambda _: None)
@@ -416,9 +416,9 @@ class Presenter:
         if world is None:
             return
         chat.loading = True
-        before = chat.oldest if chat.loaded else None
+        before, beyond = (chat.oldest, chat.oldest_elsewhere) if chat.loaded else (None, None)
         self._ask(
-            partial(world.page, chat.key, before, PAGE),
+            partial(world.page, chat.key, before, PAGE, beyond),
             partial(self._fetched, chat),
             partial(self._unfetched, chat),
         )
@@ -442,7 +442,7 @@ class Presenter:
     def _mark_read(self, chat: Chat) -> None:
         chat.unread = 0
         self._changes |= Part.PEOPLE
-        number = max(chat.newest, chat.last.number if chat.last is not None else 0)
+        number = chat.newest
         if self._world is not None and number:
             self._ask(partial(self._world.read, chat.key, number), lambda _: None)
 

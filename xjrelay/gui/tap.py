@@ -11,13 +11,14 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import (
     FileLogObserver,
@@ -33,6 +34,7 @@ from xjrelay.client.model import Direct
 from xjrelay.client.target import own_addresses
 from xjrelay.gui import settings as remembered
 from xjrelay.gui.bridge import Bridge, NetworkThread
+from xjrelay.gui.elsewhere import Peers
 from xjrelay.gui.notify import Notifier
 from xjrelay.gui.presenter import Presenter
 from xjrelay.gui.window import Window
@@ -44,10 +46,13 @@ from xjrelay.security.identity import load_key
 from xjrelay.security.private import PrivateFileError, read_private
 from xjrelay.servers.peer import tap as peer_tap
 from xjrelay.servers.peer.service import PeerService
-from xjrelay.storage.acquaintances import called
+from xjrelay.storage import acquaintances
+from xjrelay.storage.acquaintances import called, said
 from xjrelay.storage.history import open_history
 
 _log = Logger()
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +141,24 @@ def make_world(
     """The world behind a door, not started."""
     folder = remembered.account_folder(environ, door)
     history = partial(open_history, reactor)
+
+    def beside(work: Callable[..., T], *args: Any) -> Deferred[T]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), work, *args)
+
+    read = partial(beside, said)
     if isinstance(door, ServersDoor):
         peers = remembered.peer_folders(environ)
 
+        own = peers / remembered.peer_folder(settings)
+
         def direct() -> Direct:
-            key = own_key(peers / remembered.peer_folder(settings), folder)
-            return Direct(listen=wish.direct_listen, hosts=own_addresses(), key=key)
+            return Direct(listen=wish.direct_listen, hosts=own_addresses(), key=own_key(own, folder))
 
-        def known(peer_id: str) -> Any:
-            return deferToThreadPool(reactor, reactor.getThreadPool(), called, peers, peer_id)
-
+        known = Peers(partial(beside, called, peers, own), read)
         new_id = partial(secrets.token_hex, 12)
         return ServersWorld(reactor, door, tell, folder, history, new_id, wish.authority, direct, known)
-    return PeersWorld(door, tell, folder, partial(make_peer, reactor), history)
+    users = partial(beside, acquaintances.users, folder.parent)
+    return PeersWorld(door, tell, folder, partial(make_peer, reactor), history, users, read)
 
 
 def own_key(peer: Path, account: Path) -> bytes | None:

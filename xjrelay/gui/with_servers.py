@@ -9,10 +9,11 @@ Must not import a toolkit.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -34,6 +35,7 @@ from xjrelay.client.model import (
 from xjrelay.client.model import Missed as Overflowed
 from xjrelay.client.tx import Client, IClientReactor, connect
 from xjrelay.domain.peers import fingerprint
+from xjrelay.gui.elsewhere import PROGRESS, Elsewhere, Peers, shown
 from xjrelay.gui.problems import NOT_CONNECTED, REPLACED, problem, problem_at_door, why_failed
 from xjrelay.gui.words import mark
 from xjrelay.gui.world import (
@@ -49,14 +51,14 @@ from xjrelay.gui.world import (
     PersonChanged,
     PersonGone,
     Problem,
-    Progress,
     Said,
     ServersDoor,
     State,
     Tell,
     Way,
 )
-from xjrelay.storage.history import History, OpenHistory, StoredLine
+from xjrelay.security.identity import Identity
+from xjrelay.storage.history import History, Kept, OpenHistory, Proof, StoredLine
 from xjrelay.storage.interfaces import StoreError
 
 _log = Logger()
@@ -74,17 +76,6 @@ AGAIN: Final = 5.0
 
 NO_HISTORY = mark("The messages can't be kept on this computer: {why}")
 ADDED_BY = mark("{name} has added you as a contact.")
-_PROGRESS = {
-    "sending": Progress.SENDING,
-    "stored": Progress.STORED,
-    "delivered": Progress.DELIVERED,
-    "failed": Progress.FAILED,
-    "received": Progress.RECEIVED,
-}
-
-
-def _nobody(peer_id: str) -> Deferred[str | None]:
-    return succeed(None)
 
 
 class ServersWorld:
@@ -99,7 +90,7 @@ class ServersWorld:
         new_id: makes message ids.
         authority: who has to have signed the servers' certificates, as the library takes it.
         direct: how direct links are made, where the door says that they are wanted.
-        known: what a peer is called that is known on this computer, given its id; None for an unknown one.
+        peers: who is known on this computer without servers.
     """
 
     kind = Kind.SERVERS
@@ -114,13 +105,14 @@ class ServersWorld:
         new_id: Callable[[], str],
         authority: str | None = None,
         direct: Callable[[], Direct] = Direct,
-        known: Callable[[str], Deferred[str | None]] = _nobody,
+        peers: Peers | None = None,
     ) -> None:
         self._authority = authority
         self._direct = direct
-        self._known = known
-        self._keys: dict[str, str] = {}  # of those at the other end of a direct link, by user
-        self._peers: dict[str, str] = {}  # what they are called as peers
+        self._peers = peers or Peers()
+        self._own = ""  # the id of the key we show on direct links, if that is kept
+        self._keys: dict[str, str] = {}  # of those who were at the other end of one, by user
+        self._elsewhere = Elsewhere(Kind.PEERS, self._peers.read)
         self._reactor = reactor
         self._door = door
         self._tell = tell
@@ -141,6 +133,7 @@ class ServersWorld:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         door = self._door
         scheme = "" if "://" in door.tracker else "xj://"
+        direct = self._direct() if door.direct else None
         try:
             self._client = await connect(
                 scheme + door.tracker,
@@ -150,11 +143,13 @@ class ServersWorld:
                 resource=RESOURCE,
                 outbox=self._folder / "outbox",
                 authority=self._authority,
-                direct=self._direct() if door.direct else None,
+                direct=direct,
                 reactor=self._reactor,
             )
         except ClientError as error:
             raise problem_at_door(error, door.tracker, door.register) from error
+        if direct is not None and direct.key is not None:
+            self._own = Identity(direct.key, "the key for direct links").peer_id
         try:
             self._history = self._open_history(self._folder / "history.sqlite")
         except StoreError as error:
@@ -181,16 +176,22 @@ class ServersWorld:
         """Everything, from the roster and the history."""
         history, client = self._opened()
         self._spellings |= await history.spellings()
+        self._elsewhere.kept.clear()
+        for proof in await history.proofs():
+            await self._recognize(proof.contact, proof.peer_id)
         people = {user_key(one.username): self._person(one) for one in client.roster}
-        last = {key: _line(stored) for key, stored in (await history.last()).items()}
+        last = {key: shown(stored, key) for key, stored in (await history.last()).items()}
         for key in last.keys() - people.keys():
             people[key] = self._stranger(key)
+        unread = await history.unread()
+        said = await self._elsewhere.last(last)
+        latest = {key: one for key, one in said.items() if key in people and key not in unread}
         return Beginning(
             me=client.username,
             where=client.relay,
             people=tuple(people.values()),
-            last=last,
-            unread=await history.unread(),
+            last=last | latest,
+            unread=unread,
             bio=self._bio,
         )
 
@@ -203,10 +204,11 @@ class ServersWorld:
 
     # -- what the window asks ----------------------------------------------------------------
 
-    async def page(self, key: str, before: int | None, most: int) -> list[Line]:
-        """From the history."""
+    async def page(self, key: str, before: int | None, most: int, beyond: int | None = None) -> list[Line]:
+        """From the history, and what was said with the peer that the user has proved to be."""
         history, _ = self._opened()
-        return [_line(stored) for stored in await history.page(key, before, most)]
+        own = [shown(stored, key) for stored in await history.page(key, before, most)]
+        return await self._elsewhere.page(key, own, beyond, most)
 
     async def send(self, key: str, text: str) -> Line:
         """Keep it, then give it to the library."""
@@ -216,7 +218,7 @@ class ServersWorld:
         stored = await history.add(line, self._spelling(key))
         assert stored is not None, "a message id was made twice"
         self._spawn(self._deliver(stored))
-        return _line(stored)
+        return shown(stored, stored.contact)
 
     async def retry(self, line: Line) -> Line:
         """The same message with the same id: whoever has had it shows it once."""
@@ -225,7 +227,7 @@ class ServersWorld:
         if stored is None:
             return line
         self._spawn(self._deliver(stored))
-        return _line(stored)
+        return shown(stored, stored.contact)
 
     async def read(self, key: str, number: int) -> None:
         """Remember it."""
@@ -322,7 +324,7 @@ class ServersWorld:
         if stored is not None:
             if user not in client.roster:
                 self._tell(PersonChanged(self._stranger(key)))
-            self._tell(LineAdded(_line(stored)))
+            self._tell(LineAdded(shown(stored, stored.contact)))
 
     async def _presence(self, presence: Presence) -> None:
         _, client = self._opened()
@@ -332,14 +334,28 @@ class ServersWorld:
 
     async def _road_changed(self, change: RoadChange) -> None:
         """Somebody's key is proved; whoever knows it as a peer's reads that it is the same one."""
-        _, client = self._opened()
+        history, client = self._opened()
         key = user_key(change.user)
         if change.direct:
-            self._keys[key] = change.detail
-            self._peers[key] = await self._known(change.detail) or ""
+            now = int(self._reactor.seconds() * 1000)
+            proof = Proof(key, change.detail, self._own, self._door.tracker, now)
+            await self._surely(lambda: history.prove(proof, change.user))
+            if await self._recognize(key, change.detail):
+                self._tell(Missed())  # what was said so far is another
         contact = client.roster.get(change.user)
         if contact is not None:
             self._tell(PersonChanged(self._person(contact)))
+
+    async def _recognize(self, key: str, peer_id: str) -> bool:
+        """Somebody has that key; true where it leads to others' lines than before."""
+        self._keys[key] = peer_id
+        kept = await self._peers.find(peer_id)
+        before = self._elsewhere.kept.pop(key, None)
+        same = _where(kept) == _where(before)
+        if kept is not None:  # what was said there since is for when everything is asked for again
+            newest = before.newest if same and before is not None else kept.newest
+            self._elsewhere.kept[key] = replace(kept, newest=newest)
+        return not same
 
     def _roster_changed(self, change: RosterChange) -> None:
         contact = change.contact
@@ -373,13 +389,13 @@ class ServersWorld:
         history, _ = self._opened()
         stored = await self._surely(lambda: history.settle(message_id, receipt.status))
         if stored is not None:
-            self._tell(LineChanged(stored.contact, stored.message_id, _PROGRESS[stored.state], stored.why))
+            self._tell(LineChanged(stored.contact, stored.message_id, PROGRESS[stored.state], stored.why))
 
     async def _fail(self, message_id: str, why: str) -> None:
         history, _ = self._opened()
         stored = await self._surely(lambda: history.settle(message_id, "failed", why))
         if stored is not None:
-            self._tell(LineChanged(stored.contact, stored.message_id, _PROGRESS[stored.state], stored.why))
+            self._tell(LineChanged(stored.contact, stored.message_id, PROGRESS[stored.state], stored.why))
 
     async def _surely(self, work: Callable[[], Deferred[T]]) -> T:
         """Write something; while the disk takes nothing, nothing more is taken from the library either."""
@@ -399,6 +415,7 @@ class ServersWorld:
         _, client = self._opened()
         key = user_key(contact.username)
         self._spellings[key] = contact.username
+        peer = self._elsewhere.kept.get(key)
         presence = client.presence.get(contact.username)
         state = State.OFFLINE
         if presence is not None and presence.online:
@@ -415,7 +432,7 @@ class ServersWorld:
             bio,
             fingerprint=fingerprint(self._keys.get(key, "")),
             way=way,
-            peer=self._peers.get(key, ""),
+            peer="" if peer is None else peer.name,
         )
 
     def _stranger(self, key: str) -> Person:
@@ -443,14 +460,6 @@ class ServersWorld:
             _log.failure("something of the account {user} broke", failure, user=self._door.user)
 
 
-def _line(stored: StoredLine) -> Line:
-    return Line(
-        key=stored.contact,
-        id=stored.message_id,
-        text=stored.text,
-        at=stored.at,
-        incoming=stored.incoming,
-        progress=_PROGRESS[stored.state],
-        number=stored.number,
-        why=stored.why,
-    )
+def _where(kept: Kept | None) -> tuple[Path, str] | None:
+    """Where lines are; None where there are none."""
+    return None if kept is None or not kept.newest else (kept.file, kept.key)

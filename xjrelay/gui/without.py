@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from xjrelay.domain.peers import Status
+from xjrelay.gui.elsewhere import PROGRESS, Elsewhere, Read, nothing
 from xjrelay.gui.problems import BAD_PORT, NOT_CONNECTED, TOO_LONG, TOO_MANY
 from xjrelay.gui.words import mark
 from xjrelay.gui.world import (
@@ -27,7 +28,6 @@ from xjrelay.gui.world import (
     PersonChanged,
     PersonGone,
     Problem,
-    Progress,
     Said,
     State,
     Tell,
@@ -36,7 +36,7 @@ from xjrelay.servers.peer.events import Changed, Event, Forgotten, Met, PeerView
 from xjrelay.servers.peer.local import LocalPeer, NotConnected, TooLong, UnknownPeer
 from xjrelay.servers.peer.service import PeerService
 from xjrelay.servers.startup import KNOWN, StartupError
-from xjrelay.storage.history import History, OpenHistory
+from xjrelay.storage.history import History, Kept, OpenHistory
 from xjrelay.storage.interfaces import OutboxFull, PeerMessage, StoreError
 
 UNREAD_LOOKED_AT = 100
@@ -58,15 +58,14 @@ POSED = mark(
 LIED = mark("Somebody gave an id that is not its own, and was refused.")
 
 _STATE = {Status.HERE: State.ONLINE, Status.RETURNING: State.RESUMING, Status.GONE: State.OFFLINE}
-_PROGRESS = {
-    "waiting": Progress.SENDING,
-    "sent": Progress.SENT,
-    "delivered": Progress.DELIVERED,
-    "received": Progress.RECEIVED,
-}
-
 MakePeer = Callable[[PeersDoor], tuple[MultiService, PeerService]]
 """Makes a program with a peer in it, not started; and the peer's service in there."""
+Users = Callable[[str], Deferred[dict[str, Kept]]]
+"""Looks up, given our own id, who has proved to an account of this computer to be which peer."""
+
+
+def _none(own: str) -> Deferred[dict[str, Kept]]:
+    return succeed({})
 
 
 class PeersWorld:
@@ -78,13 +77,24 @@ class PeersWorld:
         folder: this peer's own; made when it isn't there.
         make_peer: makes the peer, not started.
         open_history: makes the store of what was read.
+        users: finds those who are known as users too, by their ids.
+        read: reads what was said with them by the servers.
     """
 
     kind = Kind.PEERS
 
     def __init__(
-        self, door: PeersDoor, tell: Tell, folder: Path, make_peer: MakePeer, open_history: OpenHistory
+        self,
+        door: PeersDoor,
+        tell: Tell,
+        folder: Path,
+        make_peer: MakePeer,
+        open_history: OpenHistory,
+        users: Users = _none,
+        read: Read = nothing,
     ) -> None:
+        self._users = users
+        self._elsewhere = Elsewhere(Kind.SERVERS, read)
         self._door = door
         self._tell = tell
         self._folder = folder
@@ -131,17 +141,21 @@ class PeersWorld:
     async def overview(self) -> Beginning:
         """Everything, from the peer."""
         peer, marks = self._opened()
+        self._elsewhere.kept = await self._users(peer.own_id)
         read_to = await marks.marks()
         last = {key: _line(said) for key, said in (await peer.last()).items()}
         unread = {}
         for key, line in last.items():
             if line.number > read_to.get(key, 0) and (count := await self._unread(key, read_to.get(key, 0))):
                 unread[key] = count
+        people = tuple(self._person(one) for one in peer.peers())
+        said = await self._elsewhere.last(last)
+        latest = {one.key: said[one.key] for one in people if one.key in said and one.key not in unread}
         return Beginning(
             me=peer.name,
             where=self._where(),
-            people=tuple(_person(one) for one in peer.peers()),
-            last=last,
+            people=people,
+            last=last | latest,
             unread=unread,
             fingerprint=peer.fingerprint,
         )
@@ -157,10 +171,11 @@ class PeersWorld:
 
     # -- what the window asks ----------------------------------------------------------------
 
-    async def page(self, key: str, before: int | None, most: int) -> list[Line]:
-        """From the peer's store."""
+    async def page(self, key: str, before: int | None, most: int, beyond: int | None = None) -> list[Line]:
+        """From the peer's store, and what was said by the servers with whom the peer has proved to be."""
         peer, _ = self._opened()
-        return [_line(said) for said in await peer.history(key, before, most)]
+        own = [_line(said) for said in await peer.history(key, before, most)]
+        return await self._elsewhere.page(key, own, beyond, most)
 
     async def send(self, key: str, text: str) -> Line:
         """Into the peer's outbox."""
@@ -192,7 +207,7 @@ class PeersWorld:
         if name:
             peer.rename(peer_id, name)
         found = peer.peer(peer_id)
-        return None if found is None else _person(found)
+        return None if found is None else self._person(found)
 
     async def rename(self, key: str, name: str) -> None:
         """Call a peer something else here."""
@@ -227,9 +242,9 @@ class PeersWorld:
             self._tell(LineAdded(_line(event.message)))
         elif isinstance(event, Settled):
             for message_id in event.message_ids:
-                self._tell(LineChanged(event.peer_id, message_id, _PROGRESS[event.state]))
+                self._tell(LineChanged(event.peer_id, message_id, PROGRESS[event.state]))
         elif isinstance(event, Changed):
-            self._tell(PersonChanged(_person(event.peer), event.why))
+            self._tell(PersonChanged(self._person(event.peer), event.why))
         elif isinstance(event, Met):
             self._met(event)
         elif isinstance(event, Forgotten):
@@ -239,7 +254,7 @@ class PeersWorld:
 
     def _met(self, event: Met) -> None:
         peer = event.peer
-        self._tell(PersonChanged(_person(peer)))
+        self._tell(PersonChanged(self._person(peer)))
         text = NAMESAKE if event.namesake and not peer.plain else MET_PLAIN if peer.plain else MET
         fields = {"name": peer.shown, "fingerprint": peer.fingerprint}
         self._tell(Said(text, fields, warning=event.namesake, key=peer.peer_id))
@@ -257,16 +272,18 @@ class PeersWorld:
             raise Problem(NOT_CONNECTED)
         return self._service.peer, self._marks
 
-
-def _person(peer: PeerView) -> Person:
-    return Person(
-        key=peer.peer_id,
-        name=peer.shown,
-        address=_written(*peer.place) if peer.place else "",
-        state=_STATE[peer.status],
-        plain=peer.plain,
-        fingerprint=peer.fingerprint,
-    )
+    def _person(self, peer: PeerView) -> Person:
+        user = self._elsewhere.kept.get(peer.peer_id)
+        return Person(
+            key=peer.peer_id,
+            name=peer.shown,
+            address=_written(*peer.place) if peer.place else "",
+            state=_STATE[peer.status],
+            plain=peer.plain,
+            fingerprint=peer.fingerprint,
+            user="" if user is None else user.name,
+            servers="" if user is None else user.servers,
+        )
 
 
 def _line(said: PeerMessage) -> Line:
@@ -276,7 +293,7 @@ def _line(said: PeerMessage) -> Line:
         text=said.text,
         at=said.at,
         incoming=said.incoming,
-        progress=_PROGRESS[said.state],
+        progress=PROGRESS[said.state],
         number=said.number,
         broadcast=said.broadcast,
     )

@@ -67,6 +67,8 @@ class Person:
         contact: it was added by us; else it has only written.
         way: how what we say reaches it; None where there is one way only.
         peer: what it is called among the peers that are known on this computer; empty where it is none.
+        user: what it is called at the servers, where a peer has proved to be a user; else empty.
+        servers: the tracker of those.
     """
 
     key: str
@@ -79,6 +81,8 @@ class Person:
     contact: bool = True
     way: Way | None = None
     peer: str = ""
+    user: str = ""
+    servers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,9 @@ class Line:
         id: unique in its direction.
         at: when, milliseconds since 1970.
         why: for ``FAILED``: the reason in the original's words, to be translated when shown.
-        number: rises in the order of the conversation.
+        number: rises in the order of the conversation, among those of the same ``elsewhere``.
         broadcast: it was said to all.
+        elsewhere: the other world, where it was said there; then nothing can be done about it here.
     """
 
     key: str
@@ -103,6 +108,12 @@ class Line:
     number: int
     why: str = ""
     broadcast: bool = False
+    elsewhere: Kind | None = None
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether it can be tried again."""
+        return self.progress is Progress.FAILED and self.elsewhere is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +279,15 @@ class World(Protocol):
     async def overview(self) -> Beginning:
         """Everything again, as it is now."""
 
-    async def page(self, key: str, before: int | None, most: int) -> list[Line]:
-        """What was said with somebody, oldest first: the last lines, or the last before a number."""
+    async def page(self, key: str, before: int | None, most: int, beyond: int | None = None) -> list[Line]:
+        """What was said with somebody, oldest first: the last lines, or the last before those here.
+
+        Args:
+            key: with whom.
+            before: the number of the oldest line here; None where there is none.
+            most: how many.
+            beyond: the same, of those that were said elsewhere.
+        """
 
     async def send(self, key: str, text: str) -> Line:
         """Say something; returns when it is on disk, and more is told as it comes."""

@@ -37,6 +37,7 @@ class StoredLine:
         state: ``sending``, ``stored``, ``delivered`` or ``failed`` for ours, ``received`` for theirs.
         why: for ``failed``: the reason, as its owner wrote it.
         number: rises in the order of the store; 0 for one that is not in it yet.
+        broadcast: it was said to all.
     """
 
     contact: str
@@ -47,6 +48,45 @@ class StoredLine:
     state: str = "sending"
     why: str = ""
     number: int = 0
+    broadcast: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A key that a contact has proved on a direct link.
+
+    Attributes:
+        contact: its key among contacts.
+        peer_id: the id of the key that was proved.
+        own: the id of ours at the other end; empty for one that is not kept.
+        servers: the tracker of both users, as typed.
+        at: when, milliseconds.
+    """
+
+    contact: str
+    peer_id: str
+    own: str
+    servers: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Somebody in the file of another program of this computer: who it is there, and the lines with it.
+
+    Attributes:
+        file: that program's.
+        key: who it is in there: a contact of an account, or a peer's id.
+        name: what it is called there.
+        servers: the tracker of the account; empty for a peer.
+        newest: the number of the last line when this was looked up; 0 for none, or none to be shown.
+    """
+
+    file: Path
+    key: str
+    name: str
+    servers: str = ""
+    newest: int = 0
 
 
 class History:
@@ -68,11 +108,7 @@ class History:
         """
 
         def add(cursor: Cursor) -> StoredLine | None:
-            cursor.execute(
-                "INSERT INTO contacts (contact, spelling, read_to) VALUES (?, ?, 0)"
-                " ON CONFLICT (contact) DO UPDATE SET spelling = excluded.spelling",
-                (line.contact, spelling),
-            )
+            _call(cursor, line.contact, spelling)
             values = (line.contact, int(line.incoming), line.message_id, line.text, line.at)
             cursor.execute(
                 f"INSERT INTO lines ({_LINE}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -188,8 +224,36 @@ class History:
         def forget(cursor: Cursor) -> None:
             cursor.execute("DELETE FROM lines WHERE contact = ?", (contact,))
             cursor.execute("DELETE FROM contacts WHERE contact = ?", (contact,))
+            cursor.execute("DELETE FROM proofs WHERE contact = ?", (contact,))
 
         return self._database.write(forget)
+
+    def prove(self, proof: Proof, spelling: str) -> Deferred[None]:
+        """A contact has proved a key; what it proved before is forgotten.
+
+        Args:
+            proof: which.
+            spelling: the contact's name as it is written.
+        """
+
+        def prove(cursor: Cursor) -> None:
+            _call(cursor, proof.contact, spelling)
+            cursor.execute(
+                "INSERT OR REPLACE INTO proofs (contact, peer_id, own, servers, proved_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (proof.contact, proof.peer_id, proof.own, proof.servers, proof.at),
+            )
+
+        return self._database.write(prove)
+
+    def proofs(self) -> Deferred[list[Proof]]:
+        """The last key that each contact has proved."""
+
+        def proofs(cursor: Cursor) -> list[Proof]:
+            cursor.execute("SELECT contact, peer_id, own, servers, proved_at FROM proofs")
+            return [Proof(*row) for row in cursor.fetchall()]
+
+        return self._database.read(proofs)
 
     def close(self) -> Deferred[None]:
         """Finish what is queued, and let go of the file."""
@@ -211,6 +275,14 @@ def open_history(reactor: Any, path: Path) -> History:
 
 
 OpenHistory = Callable[[Path], History]
+
+
+def _call(cursor: Cursor, contact: str, spelling: str) -> None:
+    cursor.execute(
+        "INSERT INTO contacts (contact, spelling, read_to) VALUES (?, ?, 0)"
+        " ON CONFLICT (contact) DO UPDATE SET spelling = excluded.spelling",
+        (contact, spelling),
+    )
 
 
 def _trim(cursor: Cursor, contact: str, number: int) -> None:
