@@ -320,6 +320,15 @@ class DirectTests(SynchronousTestCase):
         self.sandbox.run(self.alice.world.overview())
         self.assertEqual(self.alice.texts("bob"), ["dulu", "halo", "baru", "halo"])
 
+    def test_a_key_that_was_only_offered_is_nobody_s(self) -> None:
+        self.sandbox.partition("user alice", "user bob")
+        self.talk()
+        self.sandbox.advance(60)
+        self.assertEqual(self.bob.texts("alice"), ["halo"], "by the relay")
+        self.assertEqual((self.asked, self.person(self.alice).fingerprint), ([], ""))
+        self.alice.reopen()
+        self.assertEqual((self.asked, self.alice.beginning.people[0].peer), ([], ""))
+
     def test_without_the_tick_there_is_nothing_to_say(self) -> None:
         window = Window(self.sandbox, "carol", Path(self.mktemp()))
         self.sandbox.run(window.world.add("bob", ""))
