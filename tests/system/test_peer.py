@@ -19,6 +19,7 @@ from twisted.trial.unittest import TestCase
 from tests.servers.original_peer import OriginalPeer, OriginalServer
 from tests.system.programs import ROOT, ExitedEarly, Program, until
 from tests.system.raw import dial
+from xjrelay.storage.history import Proof, open_history
 
 
 def original(kind: str, data: Any, target: str | None = None) -> bytes:
@@ -50,7 +51,8 @@ class Typing(ProcessProtocol):
         self._rest = b""
         xj = str(Path(sys.executable).with_name("xj"))
         command = [xj, "peer", "--json", "--listen", "tcp:0", "--data-dir", str(folder), *arguments]
-        IReactorProcess(reactor).spawnProcess(self, xj, command, env=dict(os.environ), path=str(ROOT))
+        environ = dict(os.environ, XDG_DATA_HOME=str(folder.parent / "home"))
+        IReactorProcess(reactor).spawnProcess(self, xj, command, env=environ, path=str(ROOT))
 
     def type(self, line: str) -> None:
         """A line, and Enter."""
@@ -111,6 +113,14 @@ class PeerProcessTests(TestCase):
         await typing.hears("ready")
         return typing
 
+    async def prove(self, own: str, other: str) -> None:
+        """A window of this computer has had a direct link with that key."""
+        folder = self.folder / "home" / "xjrelay" / "window" / "bob"
+        folder.mkdir(parents=True)
+        history = open_history(reactor, folder / "history.sqlite")
+        await history.prove(Proof("alice1", other, own, "localhost:5000", 1), "alice1")
+        await history.close()
+
     async def test_two_people_talk_and_one_is_away_for_a_while(self) -> None:
         alice = await self.xj("Alice")
         place = f"127.0.0.1:{alice.of('ready')[0]['port']}"
@@ -120,6 +130,9 @@ class PeerProcessTests(TestCase):
         bob.type("Alice: Aku dari Bob")
         self.assertEqual((await alice.hears("message"))["text"], "Aku dari Bob")
         await bob.hears("delivered")
+        await self.prove(bob.of("ready")[0]["peer_id"], met["peer_id"])
+        bob.type("/peers")
+        self.assertEqual((await bob.hears("peer"))["user"], "alice1 at localhost:5000")
         alice.type("halo semua")
         heard = await bob.hears("message")
         self.assertEqual((heard["text"], heard["broadcast"]), ("halo semua", True))

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from prompt_toolkit import PromptSession
@@ -22,9 +23,11 @@ from xjrelay.cli.chat import stdin_lines
 from xjrelay.cli.options import Call
 from xjrelay.cli.screen import Screen, safe, table
 from xjrelay.domain.peers import Status
+from xjrelay.gui.settings import account_folders
 from xjrelay.servers.peer import tap
 from xjrelay.servers.peer.events import Changed, Event, Forgotten, Met, PeerView, Received, Settled, Warned
 from xjrelay.servers.peer.local import LocalPeer, NotConnected, TooLong, UnknownPeer
+from xjrelay.storage.acquaintances import users
 from xjrelay.storage.interfaces import PeerMessage, StoreError
 from xjrelay.wire.endpoints import parse
 
@@ -58,13 +61,15 @@ class PeerTalk:
     Args:
         peer: the one that runs here.
         screen: where it writes: words for a person, or one JSON object an event.
+        accounts: where the window remembers who has proved to be a user as well.
 
     Attributes:
         to: the id of whom a plain line goes to; None for everybody.
     """
 
-    def __init__(self, peer: LocalPeer, screen: Screen) -> None:
+    def __init__(self, peer: LocalPeer, screen: Screen, accounts: Path) -> None:
         self.to: str | None = None
+        self._accounts = accounts
         self._peer = peer
         self._screen = screen
         self._sent: dict[tuple[str, str], str] = {}  # texts that have not gone yet
@@ -205,12 +210,15 @@ class PeerTalk:
         await _done(self._peer.connect(place.host, place.port))
 
     async def _peers(self, rest: str) -> None:
-        rows = [["NAME", "THERE", "FINGERPRINT", "AT"]]
+        rows = [["NAME", "THERE", "FINGERPRINT", "AT", "USER"]]
+        found = await asyncio.to_thread(users, self._accounts, self._peer.own_id)
         for one in self._peer.peers():
             at = f"{one.place[0]}:{one.place[1]}" if one.place else ""
-            rows.append([safe(one.shown), one.status.value, one.fingerprint or "plain", at])
+            kept = found.get(one.peer_id)
+            user = "" if kept is None else f"{kept.name} at {kept.servers}"
+            rows.append([safe(one.shown), one.status.value, one.fingerprint or "plain", at, safe(user)])
             if self._screen.as_json:
-                self._screen.show("", event="peer", **_as_json(one))
+                self._screen.show("", event="peer", user=user, **_as_json(one))
         self._note(table(rows) if len(rows) > 1 else "You know nobody yet: /connect HOST:PORT")
 
     async def _history(self, rest: str) -> None:
@@ -304,8 +312,9 @@ def _arguments(args: argparse.Namespace) -> list[str]:
 
 
 async def _talk(call: Call, peer: LocalPeer, host: str, port: int) -> None:
+    accounts = account_folders(call.environ)
     if call.screen.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        talk = PeerTalk(peer, call.screen)
+        talk = PeerTalk(peer, call.screen, accounts)
         lines = stdin_lines()
         talk.begin(host, port)
         await _arrived(peer, len(call.args.connect or ()))
@@ -315,7 +324,7 @@ async def _talk(call: Call, peer: LocalPeer, host: str, port: int) -> None:
         return
     session: PromptSession[str] = PromptSession(erase_when_done=True)
     with patch_stdout():  # what is printed goes above the line being typed
-        talk = PeerTalk(peer, Screen())
+        talk = PeerTalk(peer, Screen(), accounts)
         talk.begin(host, port)
 
         async def read() -> str | None:

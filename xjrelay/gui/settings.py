@@ -90,13 +90,18 @@ def peer_folder(settings: Settings) -> str:
     return f"{quote(settings.name, safe='')}-{settings.port}"
 
 
+def account_folders(environ: Mapping[str, str]) -> Path:
+    """Where the histories of the window are, a folder for each account."""
+    home = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return home / "xjrelay" / "window"
+
+
 def account_folder(environ: Mapping[str, str], door: Door) -> Path:
     """Where the history of whoever comes in by a door is: one folder an account."""
-    home = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     if isinstance(door, ServersDoor):
         said = f"{door.user.strip().casefold()}@{door.tracker.strip().casefold()}"
     else:
         said = f"{door.name.strip()}:{door.port}"
     readable = re.sub(r"[^a-z0-9._@-]", "_", said.casefold())[:60]
     digest = hashlib.sha256(said.encode()).hexdigest()[:8]
-    return home / "xjrelay" / "window" / f"{readable}-{digest}"
+    return account_folders(environ) / f"{readable}-{digest}"

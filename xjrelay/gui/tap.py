@@ -157,7 +157,7 @@ def make_world(
         known = Peers(partial(beside, called, peers, own), read)
         new_id = partial(secrets.token_hex, 12)
         return ServersWorld(reactor, door, tell, folder, history, new_id, wish.authority, direct, known)
-    users = partial(beside, acquaintances.users, folder.parent)
+    users = partial(beside, acquaintances.users, remembered.account_folders(environ))
     return PeersWorld(door, tell, folder, partial(make_peer, reactor), history, users, read)
 
 
