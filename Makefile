@@ -2,9 +2,10 @@
 # What a person types. `make run` serves, `make test` runs every check; both make .venv first.
 
 # The tests each runner gets. Both run all there are (`make pytest PYTEST_TESTS=tests`); those of real
-# processes take minutes, so that `make test` runs them once.
+# processes take minutes, so that `make test` runs them once, beside all else: they mostly wait.
 TRIAL_TESTS ?= tests
 PYTEST_TESTS ?= tests --ignore=tests/system
+IN_MEMORY = $(filter-out tests/system/,$(sort $(dir $(wildcard tests/*/__init__.py)))) $(wildcard tests/test_*.py)
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -14,16 +15,19 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # How long `make fuzz` runs, in all; `make test` takes the default.
 SECONDS ?= 66
 
-.PHONY: venv run test lint types trial pytest compiled fuzz dist prove prove-sandbox bench bench-peers bench-check docs news news-draft clean
+.PHONY: venv run test everything_else lint types trial trial_system trial_memory pytest compiled fuzz dist prove prove-sandbox bench bench-peers bench-check docs news news-draft clean
 
 venv: .venv/.installed
 
 run: venv
 	$(BIN)/twistd --nodaemon --pidfile= xjnode
 
-# What needs the machine for itself goes first, the rest two at a time.
-test: lint trial pytest compiled
-	$(MAKE) --no-print-directory -j2 types fuzz dist docs
+# What is installed must not change under tests that run, so that all of it goes first.
+test: lint .venv/.installed-fuzz .venv/.installed-docs
+	$(MAKE) --no-print-directory -j2 --output-sync=target trial_system everything_else
+
+everything_else:
+	$(MAKE) --no-print-directory -j1 trial_memory pytest types compiled fuzz dist docs
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
@@ -34,6 +38,14 @@ types: .venv/.installed-test
 trial: .venv/.installed-test
 	@mkdir -p build
 	$(BIN)/trial --temp-directory=build/trial $(TRIAL_TESTS)
+
+trial_system: .venv/.installed-test
+	@mkdir -p build
+	$(BIN)/trial --temp-directory=build/trial-system tests/system
+
+trial_memory: .venv/.installed-test
+	@mkdir -p build
+	$(BIN)/trial --temp-directory=build/trial-memory $(IN_MEMORY)
 
 pytest: .venv/.installed-test
 	$(BIN)/pytest $(PYTEST_TESTS)

@@ -231,10 +231,10 @@ def reachable(made: Any, look: Look, border: str, press: Callable[[], object]) -
     """Tab comes to it, a border shows that, Enter and Space press it."""
     inside = next(child for child in made.winfo_children() if isinstance(child, tkinter.Canvas))
     inside.configure(takefocus=1)
-    inside.bind("<FocusIn>", lambda _: made.configure(border_color=look.palette.focus), add=True)
-    inside.bind("<FocusOut>", lambda _: made.configure(border_color=border), add=True)
+    inside.bind("<FocusIn>", lambda *_: made.configure(border_color=look.palette.focus), add=True)
+    inside.bind("<FocusOut>", lambda *_: made.configure(border_color=border), add=True)
     for key in ("<Return>", "<KP_Enter>", "<space>"):
-        inside.bind(key, lambda _: press(), add=True)
+        inside.bind(key, lambda *_: press(), add=True)
 
 
 def entry(parent: Any, look: Look, **options: Any) -> Any:
@@ -249,8 +249,8 @@ def entry(parent: Any, look: Look, **options: Any) -> Any:
         font=look.ctk_font(14),
         **{"corner_radius": 8, "height": 38, "border_width": 2, **options},
     )
-    made.bind("<FocusIn>", lambda _: made.configure(border_color=look.palette.focus), add=True)
-    made.bind("<FocusOut>", lambda _: made.configure(border_color=look.palette.line), add=True)
+    made.bind("<FocusIn>", lambda *_: made.configure(border_color=look.palette.focus), add=True)
+    made.bind("<FocusOut>", lambda *_: made.configure(border_color=look.palette.line), add=True)
     return made
 
 
