@@ -103,7 +103,7 @@ def lanes(data: bytes) -> None:
     lines = framer.lines(framer.take(data))
     if not lines:
         return
-    runs, is_all = fast.runs(lines)
+    runs, is_all = fast.Reader().runs(lines)
     frames = lines.split(LF)[:-1]
     done = 0
     for run in runs:

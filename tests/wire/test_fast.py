@@ -42,7 +42,7 @@ class FastLaneTests(SynchronousTestCase):
     """Agreement."""
 
     def assertAgrees(self, frame: bytes) -> bool:
-        runs, is_all = fast.runs(frame + b"\n")
+        runs, is_all = fast.Reader().runs(frame + b"\n")
         self.assertEqual(len(runs), is_all)
         if not runs:
             return False
@@ -136,14 +136,14 @@ class FastLaneTests(SynchronousTestCase):
             ([b" ", ORDINARY], 0),
             ([ORDINARY, b"", ORDINARY], 1),
         ):
-            runs, is_all = fast.runs(b"".join(frame + b"\n" for frame in frames))
+            runs, is_all = fast.Reader().runs(b"".join(frame + b"\n" for frame in frames))
             self.assertEqual((len(runs), is_all), (count, count == len(frames)), frames)
 
     def test_what_stands_in_a_row_from_one_to_one_other_is_one(self) -> None:
         named = ORDINARY[:-1] + b',"id":"%d"}'
         other = ORDINARY.replace(b"fajar", b"gita")
         lines = [ORDINARY] * 3 + [named % 1, named % 2, other, b'{"stanza":"ack","h":0}', ORDINARY, other]
-        runs, is_all = fast.runs(b"\n".join(lines) + b"\n")
+        runs, is_all = fast.Reader().runs(b"\n".join(lines) + b"\n")
         told = [
             run.h if isinstance(run, fast.PlainAck) else (run.to, run.count, run.ids, run.lines.count(b"\n"))
             for run in runs
@@ -172,7 +172,7 @@ class FastLaneTests(SynchronousTestCase):
             ORDINARY + b" " + two,
             two + ORDINARY.replace(b",", b",\n", 1) + ORDINARY + b"\n",
         ):
-            runs, is_all = fast.runs(lines)
+            runs, is_all = fast.Reader().runs(lines)
             self.assertFalse(is_all, lines)
             first = lines.split(b"\n")[:2]
             self.assertEqual(sum(1 for run in runs), first == [ORDINARY, ORDINARY], lines)
@@ -184,7 +184,7 @@ class FastLaneTests(SynchronousTestCase):
     )
     def test_whatever_is_cut_into_frames_is_what_was_read(self, pieces: list[bytes]) -> None:
         lines = b"".join(pieces) + b"\n"
-        runs, is_all = fast.runs(lines)
+        runs, is_all = fast.Reader().runs(lines)
         frames = lines.split(b"\n")[:-1]
         done = sum(run.count for run in runs if isinstance(run, fast.Run))
         self.assertEqual(frames[:done], [ORDINARY] * done)

@@ -10,21 +10,18 @@ wait, and the transport stops reading, until it is done; so requests of one link
 in order and a flood waits in the sender's own kernel. So does whoever says more a second than
 it may (:attr:`Link.metered`): nothing is dropped, we read on when its debt is paid.
 
-Writes: while a read is worked through, what goes to one link is gathered and written once.
-When the transport has more than it can send, frames are queued up to ``max_outgoing`` bytes,
-then the reader is cut (``reads too slowly``) after :meth:`Link.undelivered` was offered what
-it didn't get.
+What it says is in :mod:`xjrelay.net.outgoing`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, IPushProducer
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -32,12 +29,13 @@ from zope.interface import implementer
 from xjrelay import __version__
 from xjrelay.domain.limits import Meter
 from xjrelay.net.context import Context
-from xjrelay.net.direct import is_plain, straight
-from xjrelay.net.socket import IStream, tune
+from xjrelay.net.direct import is_plain
+from xjrelay.net.outgoing import Outgoing
+from xjrelay.net.socket import tune
 from xjrelay.net.tls import failure_reason, is_tls
 from xjrelay.wire import codec, grammar
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
-from xjrelay.wire.framing import LF, ORIGINAL, Framer
+from xjrelay.wire.framing import LF, Framer
 from xjrelay.wire.grammar import Phase
 from xjrelay.wire.stanzas import Kind, Ping, Pong, Stanza, classify, parse
 
@@ -66,8 +64,8 @@ _PING = codec.encode(Ping())
 _HANDLERS = {kind: f"on_{kind.name.lower()}" for kind in Kind}
 
 
-@implementer(IPushProducer, IHandshakeListener)
-class Link(Protocol):
+@implementer(IHandshakeListener)
+class Link(Outgoing):
     """One connection of any program, either end.
 
     Args:
@@ -86,44 +84,35 @@ class Link(Protocol):
         metered: whether what is heard is held to a rate, until :meth:`unmetered`. True for
             everybody who dials a server and hasn't proved to be a component.
         interval: seconds between looks at the link; the context's ``ping_interval``.
-        close_reason: None while open, then why it closed.
         on_established: called with the link when its handshake is through; the factory's.
         on_gone: called with the link at its very end; the factory's.
     """
 
     __slots__ = (
-        *("_agreed", "_answers_pings", "_bad_frames", "_busy", "_cut_call", "_deadline", "_framer", "_full"),
-        *("_max_frame", "_meter", "_out", "_plain", "_queued", "_quiet", "_slowed", "_spoke", "_unfinished"),
-        *("_held_since", "_opened_at", "_waiting", "close_reason", "context", "factory", "interval"),
-        *("must_answer", "name", "on_established", "on_gone", "phase", "transport"),
+        *("_agreed", "_answers_pings", "_bad_frames", "_busy", "_cut_call", "_deadline", "_held_since"),
+        *("_max_frame", "_meter", "_opened_at", "_quiet", "_slowed", "_spoke", "_unfinished", "_waiting"),
+        *("factory", "interval", "must_answer", "on_established", "on_gone", "phase"),
     )
     label: ClassVar[str] = "link"
     may_be_mute: ClassVar[bool] = False
     patience: ClassVar[int] = 1
     heartbeat: ClassVar[bool] = False
     metered: ClassVar[bool] = False
-    transport: IStream
     phase: Phase
     quick: Callable[[bytes], tuple[int, bool]] | None = None
 
     def __init__(self, context: Context, max_frame: int | None = None) -> None:
-        self.context = context
-        self.close_reason: CloseReason | None = None
+        self._max_frame = max_frame or context.limits.max_frame
+        super().__init__(context, context.link_name(self.label), Framer(self._max_frame))
         self.on_established: Callable[[Link], None] | None = None
         self.on_gone: Callable[[Link], None] | None = None
-        self.name = context.link_name(self.label)
         self.interval = context.limits.ping_interval
         self.must_answer = not self.may_be_mute
-        self._max_frame = max_frame or context.limits.max_frame
-        self._framer = Framer(self._max_frame)
         self._waiting: list[bytes] | None = None  # frames of one read that a handler holds up
         self._busy = False
         self._meter: Meter | None = None
         self._slowed: IDelayedCall | None = None  # reading goes on then
         self._bad_frames = 0
-        self._out: list[bytes] = []
-        self._queued = 0  # bytes in _out while the transport is full
-        self._full = False
         self._quiet = 0  # ticks since anything was heard
         self._unfinished = 0  # ticks since the last whole frame, with a part of one held
         self._answers_pings = False
@@ -141,11 +130,6 @@ class Link(Protocol):
 
     def closed(self, reason: CloseReason) -> None:
         """The connection is gone, for this reason. Called once."""
-
-    def undelivered(self, frames: list[bytes]) -> None:
-        """A slow reader was cut with these frames unwritten. By default they are counted in
-        the log: a link whose frames matter keeps them."""
-        _log.warn("{link} left {count} frames unread", link=self.name, count=len(frames))
 
     def receive(self, kind: Kind, value: dict[str, Any], frame: bytes) -> Any:
         """A stanza that the grammar allows; by default parsed and given to ``on_<kind>``."""
@@ -168,8 +152,6 @@ class Link(Protocol):
         """Ask for a sign of life."""
         self.send_frame(_PING)
 
-    # -- writing -----------------------------------------------------------------------------
-
     @property
     def is_open(self) -> bool:
         """Whether anything can still be said."""
@@ -184,78 +166,6 @@ class Link(Protocol):
     def host(self) -> str:
         """The other end's IP address, or the empty string where there is none."""
         return str(getattr(self.transport.getPeer(), "host", ""))
-
-    def send(self, value: Stanza | Mapping[str, Any] | list[Any]) -> bool:
-        """Write a stanza; false if the link is closed and it went nowhere."""
-        return self.send_frame(codec.encode(value))
-
-    def send_frame(self, frame: bytes) -> bool:
-        """Write an encoded frame, without its delimiter; false if the link is closed.
-
-        False too where this very frame was one too many for a slow reader: :meth:`undelivered`
-        has had it then.
-        """
-        return self._put(frame + self._framer.delimiter, 1)
-
-    def send_lines(self, lines: bytes, count: int) -> bool:
-        """Write so many encoded frames, each ended by LF; false as for :meth:`send_frame`."""
-        return self._put(lines.replace(LF, ORIGINAL) if self._framer.original else lines, count)
-
-    def _put(self, data: bytes, count: int) -> bool:
-        if self.close_reason is not None:
-            return False
-        context, out = self.context, self._out
-        context.counters.frames_out += count
-        if self._full:
-            self._queued += len(data)
-            out.append(data)
-            if self._queued > context.limits.max_outgoing:
-                context.counters.limited["max-outgoing"] += 1
-                self.abort(CloseReason.SLOW_READER)
-        elif context.batch.open:
-            if not out:
-                context.batch.add(self)
-            out.append(data)
-        else:
-            out.append(data)
-            self.flush()
-        return self.close_reason is None
-
-    @property
-    def unwritten(self) -> int:
-        """Bytes that wait because the transport has more than it can send."""
-        return self._queued
-
-    @property
-    def is_congested(self) -> bool:
-        """Whether the transport has more than it can send: a bulk of frames had better wait."""
-        return self._full
-
-    def flush(self) -> None:
-        """Hand what is gathered to the transport, as one write."""
-        out = self._out
-        if self._full or not out:
-            return
-        data = out[0] if len(out) == 1 else b"".join(out)
-        self.context.counters.bytes_out += len(data)
-        self._out = []
-        if self._plain:
-            straight(self.transport, data)
-        else:
-            self.transport.write(data)
-
-    def pauseProducing(self) -> None:
-        """The transport has more than it can send."""
-        self._full = True
-
-    def resumeProducing(self) -> None:
-        """The transport has sent all it had."""
-        self._full = False
-        self._queued = 0
-        self.flush()
-
-    def stopProducing(self) -> None:
-        """The transport is gone; ``connectionLost`` follows."""
 
     # -- closing -----------------------------------------------------------------------------
 
@@ -297,11 +207,6 @@ class Link(Protocol):
         self._cancel_timers()
         self._give_up()
         self.transport.abortConnection()
-
-    def _give_up(self) -> None:
-        unwritten, self._out = self._out, []
-        if unwritten:
-            self.undelivered(b"".join(unwritten).split(self._framer.delimiter)[:-1])
 
     # -- time --------------------------------------------------------------------------------
 
@@ -392,11 +297,14 @@ class Link(Protocol):
         self._quiet = 0
         self.context.counters.bytes_in += len(data)
         framer = self._framer
-        whole = framer.take(data)
         batch = self.context.batch
         began = batch.begin()
         try:
-            heard = self._hear(whole) if whole else 0
+            if self.quick is not None and not self._busy and (lines := framer.at_once(data)):
+                heard = self._hear_quickly(lines, lines)
+            else:
+                whole = framer.take(data)
+                heard = self._hear(whole) if whole else 0
             meter = self._meter
             if meter is not None and not meter.spend(heard, len(data)) and self.close_reason is None:
                 self._slow_down(meter)
@@ -455,16 +363,24 @@ class Link(Protocol):
 
     def _hear(self, whole: bytes) -> int:
         """What a read has completed; returns how many frames that is."""
+        if self.quick is not None and not self._busy and (lines := self._framer.lines(whole)):
+            return self._hear_quickly(lines, whole)
         self._unfinished = 0
-        counters, framer = self.context.counters, self._framer
-        done = 0
-        if self.quick is not None and not self._busy and (lines := framer.lines(whole)):
-            done, is_all = self.quick(lines)
-            if is_all:
-                counters.frames_in += done
-                return done
-        frames = framer.split(whole)
-        counters.frames_in += len(frames)
+        frames = self._framer.split(whole)
+        self.context.counters.frames_in += len(frames)
+        self._work(frames)
+        return len(frames)
+
+    def _hear_quickly(self, lines: bytes, whole: bytes) -> int:
+        """The same by the fast lane, as far as that goes; these are the lines of the whole."""
+        self._unfinished = 0
+        assert self.quick is not None
+        done, is_all = self.quick(lines)
+        if is_all:
+            self.context.counters.frames_in += done
+            return done
+        frames = self._framer.split(whole)
+        self.context.counters.frames_in += len(frames)
         self._work(frames, done)
         return len(frames)
 

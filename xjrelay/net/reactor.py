@@ -17,7 +17,6 @@ from __future__ import annotations
 import sys
 from errno import EAGAIN, EINTR, EWOULDBLOCK
 from select import EPOLLIN
-from typing import Any
 
 from twisted.internet import main, tcp
 from twisted.internet.epollreactor import EPollReactor
@@ -67,10 +66,15 @@ class QuickReactor(EPollReactor):
         return timeout if self.running else 0.0
 
     def doPoll(self, timeout: float | None) -> None:
-        """Wait for descriptors so long, and serve those that are ready."""
-        selectables = self._selectables
+        """Wait for descriptors so long, and serve those that are ready.
+
+        What ``doRead`` of a plain connection does is done here, through one buffer for all. Without it each
+        read takes 64 KiB of memory and gives most of it back; where what was read is kept, until it is
+        acknowledged, no two of them find room in the same place.
+        """
+        selectables, buffer, view = self._selectables, self._buffer, self._view
         try:
-            ready = self._poller.poll(-1 if timeout is None else timeout, len(selectables))
+            ready = self._poller.poll(-1 if timeout is None else timeout, MOST_READY)
         except InterruptedError:
             return
         for fd, event in ready:
@@ -80,8 +84,20 @@ class QuickReactor(EPollReactor):
             if event != EPOLLIN:
                 log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
                 continue
+            why: BaseException | None
             try:
-                why = self._read(selectable) if type(selectable) in _PLAIN else selectable.doRead()
+                if type(selectable) in _PLAIN:
+                    try:
+                        size = selectable.socket.recv_into(buffer)
+                    except OSError as error:
+                        why = None if error.errno in _NOT_NOW else main.CONNECTION_LOST
+                    else:
+                        if size:
+                            selectable.protocol.dataReceived(bytes(view[:size]))
+                            continue
+                        why = main.CONNECTION_DONE
+                else:
+                    why = selectable.doRead()
             except BaseException as error:
                 _log.failure("a connection's protocol failed")
                 why = error
@@ -90,21 +106,9 @@ class QuickReactor(EPollReactor):
 
     doIteration = doPoll
 
-    def _read(self, connection: Any) -> Exception | None:
-        """What ``doRead`` of a plain connection does, through one buffer for all.
 
-        Without it each read takes 64 KiB of memory and gives most of it back; where what was read is kept,
-        until it is acknowledged, no two of them find room in the same place.
-        """
-        try:
-            size = connection.socket.recv_into(self._buffer)
-        except OSError as error:
-            return None if error.errno in _NOT_NOW else main.CONNECTION_LOST
-        if not size:
-            return main.CONNECTION_DONE
-        connection.protocol.dataReceived(bytes(self._view[:size]))
-        return None
-
+MOST_READY = 512
+"""Descriptors that are served a turn: room for each is made anew every time."""
 
 _LONGEST = 86400.0
 """Seconds that epoll is asked to wait at most; it takes 24 days in milliseconds."""

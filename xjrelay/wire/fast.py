@@ -30,6 +30,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from xjrelay.wire.framing import LF, ORIGINAL
+from xjrelay.wire.spelling import Spellings
 from xjrelay.wire.stanzas import MAX_ADDRESS, MAX_ID, AddressText, Count, Id
 
 _scan: Any
@@ -65,7 +66,7 @@ class PlainAck(msgspec.Struct, tag_field="stanza", tag="ack", forbid_unknown_fie
     id: ClassVar[str | None] = None
 
 
-class Run:
+class Run(msgspec.Struct, gc=False):
     """Messages of one pair that stand in a row, either all with an id or none.
 
     Attributes:
@@ -76,34 +77,41 @@ class Run:
         lines: they themselves, each ended by LF.
     """
 
-    __slots__ = ("count", "from_", "ids", "lines", "to")
-
-    def __init__(self, to: str, from_: str, count: int, ids: list[str], lines: bytes) -> None:
-        self.to = to
-        self.from_ = from_
-        self.count = count
-        self.ids = ids
-        self.lines = lines
+    to: str
+    from_: str
+    count: int
+    ids: list[str]
+    lines: bytes
 
 
 # Of one class alone the decoder would take ``stanza`` for granted, and in its place, to the byte,
 # another key could stand twice; a choice makes it ask.
-_decoder = msgspec.json.Decoder(Plain | PlainAck)
-_encoder = msgspec.json.Encoder()
+_decode_lines = msgspec.json.Decoder(Plain | PlainAck).decode_lines
+_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 _SEAM = b"}\n{"
+FEW: Final = 1024
+"""Bytes of a row below which knowing its spelling doesn't pay."""
 _NOT_PLAIN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def pure(lines: bytes) -> tuple[list[Run | PlainAck], bool]:
-    """:func:`runs`, without what may be compiled."""
-    if said := _read(lines):
+    """What these lines say, as :meth:`Reader.runs` does, each decoded; nothing is known from before."""
+    try:
+        said = _decode_lines(lines)
+    except _NOT_PLAIN:
+        said = []
+    if len(said) == 1 and len(_encode(said[0])) == len(lines) - 1:  # one at a time, as people write
+        if lines.isascii() or ORIGINAL not in lines:
+            return [_row(said, lines)], True
+    elif said and _is_proved(said, lines):
         return _in_a_row(said, lines), True
     said, lines = _as_far_as_plain(lines)
     return _in_a_row(said, lines) if said else [], False
 
 
 def compiled(lines: bytes) -> tuple[list[Run | PlainAck], bool]:
-    """:func:`runs`, compiled where it is sure, and from the first line where it isn't as :func:`pure`."""
+    """:func:`pure`, compiled where it is sure, and from the first line where it isn't as that."""
     found, size = _scan.runs(lines, Run, PlainAck, MAX_ADDRESS, MAX_ID)
     if size == len(lines):
         return found, True
@@ -111,27 +119,53 @@ def compiled(lines: bytes) -> tuple[list[Run | PlainAck], bool]:
     return found + more, is_all
 
 
-def runs(lines: bytes) -> tuple[list[Run | PlainAck], bool]:
-    """What the first of these lines say, as far as they are plain, and whether they all are.
+class Reader:
+    """Reads what many links hear, and remembers how it is spelt (see ``wire.spelling``)."""
 
-    Args:
-        lines: frames, each ended by LF.
-    """
-    return pure(lines) if _scan is None else compiled(lines)
+    def __init__(self) -> None:
+        self._spellings = Spellings()
+
+    def runs(self, lines: bytes) -> tuple[list[Run | PlainAck], bool]:
+        """What the first of these lines say, as far as they are plain, and whether they all are.
+
+        Args:
+            lines: frames, each ended by LF.
+        """
+        if _scan is not None:
+            return compiled(lines)
+        if len(lines) < FEW:
+            return pure(lines)
+        found, size = self._spelt(lines)
+        if size == len(lines):
+            return found, True
+        more, is_all = pure(lines[size:] if size else lines)
+        for run in more:
+            if isinstance(run, Run) and len(run.lines) >= FEW:
+                self._spellings.learn(run.lines[: run.lines.find(LF) + 1], run.to, run.from_)
+        return found + more, is_all
+
+    def _spelt(self, lines: bytes) -> tuple[list[Run | PlainAck], int]:
+        """What the first of them say that are spelt as others before, and their bytes."""
+        found: list[Run | PlainAck] = []
+        start, whole = 0, len(lines)
+        while start < whole and (spelling := self._spellings.find(lines, start)) is not None:
+            end = spelling.extent(lines, start)
+            row = lines if end - start == whole else lines[start:end]
+            if end - start < FEW or (said := spelling.read(row)) is None:
+                break
+            found.append(Run(spelling.to, spelling.from_, *said, row))
+            start = end
+        return found, start
 
 
 FORM: Final = "pure" if _scan is None else "compiled"
 """Which of the two is in force."""
 
 
-def _read(lines: bytes) -> list[Plain | PlainAck]:
-    """What they say, where all are plain; else nothing."""
-    try:
-        said = _decoder.decode_lines(lines)
-    except _NOT_PLAIN:
-        return []
-    whole = len(_encoder.encode_lines(said)) == len(lines) and _is_one_a_line(lines, len(said))
-    return said if whole and (lines.isascii() or ORIGINAL not in lines) else []
+def _is_proved(said: list[Plain | PlainAck], lines: bytes) -> bool:
+    """Whether the lines say this and nothing else, each in a line of its own, to every parser."""
+    whole = len(_encode_lines(said)) == len(lines) and _is_one_a_line(lines, len(said))
+    return whole and (lines.isascii() or ORIGINAL not in lines)
 
 
 def _is_one_a_line(lines: bytes, count: int) -> bool:
@@ -153,7 +187,11 @@ def _as_far_as_plain(lines: bytes) -> tuple[list[Plain | PlainAck], bytes]:
     end = 0
     for frame in lines.split(LF):
         line = frame + LF
-        if not (said := _read(line)):
+        try:
+            said = _decode_lines(line)
+        except _NOT_PLAIN:
+            break
+        if not said or not _is_proved(said, line):
             break
         plain += said
         end += len(line)

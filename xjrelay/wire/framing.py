@@ -64,6 +64,14 @@ class Framer:
         whole = self.take(data)
         return self.split(whole) if whole else []
 
+    def at_once(self, data: bytes) -> bytes:
+        """``data`` itself, where it is what :meth:`take` and then :meth:`lines` would give; else nothing.
+
+        So it is with nearly every read: whole frames, ended by LF, none of them over the limit.
+        """
+        ordinary = data.endswith(LF) and not self._buffer and self._decided and self.delimiter == LF
+        return data if ordinary and len(data) <= self._max and 13 not in data and not self.too_long else b""
+
     def take(self, data: bytes) -> bytes:
         """All frames that ``data`` completes, as they came, each with its delimiter; not yet held to
         the limit, which :meth:`split` does."""

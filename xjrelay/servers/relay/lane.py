@@ -38,10 +38,11 @@ class Lane:
         self._switch = switch
         self._table = switch.table
         self._find = switch.table.exact.get
+        self._runs = fast.Reader().runs
 
     def said(self, session: UserSession, lines: bytes) -> tuple[int, bool]:
         """What a user said; how many frames, from the first, are done with, and whether these are all."""
-        runs, is_all = fast.runs(lines)
+        runs, is_all = self._runs(lines)
         done = 0
         for run in runs:
             if session.over:
@@ -82,7 +83,7 @@ class Lane:
         if not end.is_in_use:
             return NOTHING
         find, speaks_for, relay = self._find, self._table.speaks_for, end.relay
-        runs, is_all = fast.runs(lines)
+        runs, is_all = self._runs(lines)
         done = 0
         for run in runs:
             if not isinstance(run, fast.Run):
