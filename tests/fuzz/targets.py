@@ -121,6 +121,17 @@ def lanes(data: bytes) -> None:
             check(value == named, "lanes differ", frame, frames)
             done += 1
     check(is_all == (done == len(frames)), "all or not", frames)
+    reader, many = fast.Reader(), lines * (fast.FEW // len(lines) + 1)
+    decoded, known = reader.runs(many), reader.runs(many)
+    check(_flat(decoded) == _flat(known), "known by its spelling, and decoded", many)
+
+
+def _flat(said: tuple[list[fast.Run | fast.PlainAck], bool]) -> tuple[list[object], list[str], bytes, bool]:
+    """What was read, however it stands in rows."""
+    runs = [run for run in said[0] if isinstance(run, fast.Run)]
+    addresses = [one for run in said[0] for one in [(run.to, run.from_)] * getattr(run, "count", 1)]
+    ids = [message_id for run in runs for message_id in run.ids]
+    return [*addresses], ids, b"".join(run.lines for run in runs), said[1]
 
 
 def names(data: bytes) -> None:

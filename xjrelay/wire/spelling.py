@@ -77,10 +77,12 @@ class Spelling:
             raise ValueError("the texts that vary are not of letters alone")
 
     def read(self, lines: bytes) -> tuple[int, list[str]] | None:
-        """How many lines these are, the first with this head, and their ids; None where one differs."""
+        """How many lines these are, and their ids; None where one of them is spelt in another way."""
         left = lines.translate(None, _LETTERS)
         count = len(left) // len(self.marks)
-        if left != self.marks * count or not lines.endswith(self.tail) or lines.count(self.seam) != count - 1:
+        if left != self.marks * count or lines.count(self.seam) != count - 1:
+            return None
+        if not (lines.startswith(self.head) and lines.endswith(self.tail)):
             return None
         if not self.middle:
             return count, []
