@@ -101,9 +101,12 @@ def pure(lines: bytes) -> tuple[list[Run | PlainAck], bool]:
         said = _decode_lines(lines)
     except _NOT_PLAIN:
         said = []
-    if len(said) == 1 and len(_encode(said[0])) == len(lines) - 1:  # one at a time, as people write
-        if lines.isascii() or ORIGINAL not in lines:
-            return [_row(said, lines)], True
+    if len(said) == 1:  # one at a time, as people write
+        (one,) = said
+        if len(_encode(one)) == len(lines) - 1 and (lines.isascii() or ORIGINAL not in lines):
+            if isinstance(one, PlainAck):
+                return [one], True
+            return [Run(one.to, one.from_, 1, [] if one.id is None else [one.id], lines)], True
     elif said and _is_proved(said, lines):
         return _in_a_row(said, lines), True
     said, lines = _as_far_as_plain(lines)
@@ -131,10 +134,8 @@ class Reader:
         Args:
             lines: frames, each ended by LF.
         """
-        if _scan is not None:
-            return compiled(lines)
-        if len(lines) < FEW:
-            return pure(lines)
+        if len(lines) < FEW or _scan is not None:
+            return _without_memory(lines)
         found, size = self._spelt(lines)
         if size == len(lines):
             return found, True
@@ -157,6 +158,8 @@ class Reader:
             start = end
         return found, start
 
+
+_without_memory = pure if _scan is None else compiled
 
 FORM: Final = "pure" if _scan is None else "compiled"
 """Which of the two is in force."""

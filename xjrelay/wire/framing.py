@@ -18,6 +18,8 @@ LF = b"\n"
 ORIGINAL = b"\xc2\x80\xc2\x81\xc2\x82"
 """The original middleware's delimiter: U+0080 U+0081 U+0082 in UTF-8."""
 
+_LF, _CR = b"\n\r"
+
 DEFAULT_MAX_FRAME = 64 * 1024
 
 
@@ -69,8 +71,8 @@ class Framer:
 
         So it is with nearly every read: whole frames, ended by LF, none of them over the limit.
         """
-        ordinary = data.endswith(LF) and not self._buffer and self._decided and self.delimiter == LF
-        return data if ordinary and len(data) <= self._max and 13 not in data and not self.too_long else b""
+        ordinary = data[-1] == _LF and not self._buffer and self._decided and self.delimiter == LF
+        return data if ordinary and len(data) <= self._max and _CR not in data and not self.too_long else b""
 
     def take(self, data: bytes) -> bytes:
         """All frames that ``data`` completes, as they came, each with its delimiter; not yet held to
