@@ -20,12 +20,14 @@ from benchmarks import ours
 from benchmarks.house import House, accounts
 from benchmarks.measure import Case, observe
 from benchmarks.ours import Settings, Suite, Traffic, User
-from benchmarks.peers import MOSQUITTO_ACKNOWLEDGED, PEERS, Peer
+from benchmarks.peers import FLOOR, MOSQUITTO_ACKNOWLEDGED, PEERS, Peer
 from benchmarks.plan import Load, Plan, Run
 from benchmarks.programs import Process
 
 CONNECTED = (100, 1_000, 3_000, 10_000)
 TALKING = (100, 1_000, 4_000)
+ALL_TALK = "users, all of them talking"
+ALL_TALK_AT_THE_FLOOR = "users, all of them talking, through the C forwarder"
 RELAYS = (1, 3, 6, 12, 20)
 CONTACTS = (10, 100, 1_000, 10_000)
 PAIRS = 50
@@ -106,8 +108,19 @@ def users(lengths: Lengths, curves: bool = True) -> Iterator[Point | Idle]:
             load.end()
         for count in TALKING if curves else ():
             talk = partial(ours.plan, suite, count // 2, Traffic())
-            cpu = _cpu(suite.relays, lengths, talk, roving=True)
-            yield Point("users, all of them talking", count, cpu)
+            yield Point(ALL_TALK, count, _cpu(suite.relays, lengths, talk, roving=True))
+        if curves:
+            yield from _users_of_the_floor(stack, lengths)
+
+
+def _users_of_the_floor(stack: ExitStack, lengths: Lengths) -> Iterator[Point]:
+    """What the kernel alone makes dearer when more connections are in use than caches have room for."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+    process = FLOOR.start(folder, 0, None)
+    stack.callback(process.end)
+    for count in TALKING:
+        talk = partial(FLOOR.plan, process.port, count // 2, 100)
+        yield Point(ALL_TALK_AT_THE_FLOOR, count, _cpu([process], lengths, talk, roving=True))
 
 
 def _silent(tokens: Sequence[User]) -> Plan:

@@ -33,12 +33,14 @@ COMPILED_BUILD = BUILD / "compiled"
 SIZES = (1024, 16 * 1024)
 
 OURS, ACKNOWLEDGED, COMPILED = "xjrelay", "xjrelay, acknowledged", "xjrelay, compiled"
+NAMED = "xjrelay, with ids"
+"""What acknowledgement is compared with: the same messages, of sessions without it."""
 ACROSS, ACROSS_ACKNOWLEDGED = "two relays, across", "two relays, across, acknowledged"
 SPREAD, SPREAD_ACKNOWLEDGED = "two relays, two cores", "two relays, two cores, acknowledged"
 
 PLAIN, TLS, BODIES, OFFLINE, TAIL = "plain", "TLS 1.3", "bodies", "half offline", "half of the top rate"
 TWO_RELAYS = {ACROSS, ACROSS_ACKNOWLEDGED, SPREAD, SPREAD_ACKNOWLEDGED}
-OFTEN = {OURS, ACKNOWLEDGED, COMPILED, *TWO_RELAYS, FLOOR.name, NATS.name, MOSQUITTO.name}
+OFTEN = {OURS, NAMED, ACKNOWLEDGED, COMPILED, *TWO_RELAYS, FLOOR.name, NATS.name, MOSQUITTO.name}
 """Who is measured in every round, and for its tail: what goals compare closely."""
 WARMUP = 0.2
 SCENES = (PLAIN, TLS, BODIES, OFFLINE, TAIL)
@@ -137,6 +139,8 @@ def _peer(stack: ExitStack, peer: Peer, pairs: int, secure: bool) -> Subject:
 def _ours(stack: ExitStack, options: Options, secure: bool) -> list[Subject]:
     """Our relay with and without acknowledgement, and in the clear the compiled form, and two of them."""
     one = [(OURS, Traffic()), (ACKNOWLEDGED, Traffic(ack=True))]
+    if not secure:
+        one.insert(1, (NAMED, Traffic(named=True)))
     across = [(ACROSS, Traffic(across=True)), (ACROSS_ACKNOWLEDGED, Traffic(across=True, ack=True))]
     spread = [(SPREAD, Traffic()), (SPREAD_ACKNOWLEDGED, Traffic(ack=True))]
     found = _forms(stack, one, options, Settings(), secure)
@@ -181,7 +185,7 @@ def play(scene: str, found: list[Subject], options: Options, top: Iterable[Row] 
         yield from _tail(found, options, top)
         return
     if scene in {BODIES, OFFLINE}:
-        found = [subject for subject in found if subject.name not in {COMPILED, *TWO_RELAYS}]
+        found = [subject for subject in found if subject.name not in {NAMED, COMPILED, *TWO_RELAYS}]
     if scene == OFFLINE:  # QoS 1 keeps nothing for a topic that nobody has: nothing to compare
         found = [subject for subject in found if subject.name != MOSQUITTO_ACKNOWLEDGED.name]
     shapes = options.shapes if scene in {PLAIN, TLS} else options.some
@@ -207,12 +211,13 @@ def _tail(found: list[Subject], options: Options, top: Iterable[Row]) -> Iterato
     for subject in found:
         for pairs, window, burst in ((200, 1, 1), (200, 64, BURST)):
             rate = rates.get((subject.name, pairs, window))
-            if rate is None or subject.name not in OFTEN - {COMPILED, *TWO_RELAYS}:
+            if rate is None or subject.name not in OFTEN - {NAMED, COMPILED, *TWO_RELAYS}:
                 continue
             run = Run(1, 2 * options.seconds, WARMUP, rate=rate / 2, burst=burst)
             case = Case(TAIL, subject.name, pairs, run)
-            made = observe(case, subject.processes, subject.plan(pairs, 100, False), subject.back)
-            yield replace(made, window=burst)
+            for _ in range(options.rounds):
+                made = observe(case, subject.processes, subject.plan(pairs, 100, False), subject.back)
+                yield replace(made, window=burst)
 
 
 def best(rows: Iterable[Row]) -> list[Row]:

@@ -9,12 +9,12 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import tables
-from benchmarks.curves import Idle, Point
+from benchmarks.curves import ALL_TALK, ALL_TALK_AT_THE_FLOOR, Idle, Point
 from benchmarks.goals import Goal, goals
 from benchmarks.measure import Row
 from benchmarks.peers import NATS
 from benchmarks.result import Result
-from benchmarks.scenes import OURS, PLAIN, TAIL, best
+from benchmarks.scenes import ACKNOWLEDGED, NAMED, OURS, PLAIN, TAIL, best
 
 ROW = Row(
     PLAIN, OURS, 200, 1, 100, cpu=9.0, rate=1e5, p50=20.0, p99=90.0, p999=200.0, lost=0, memory=60_000_000
@@ -57,6 +57,23 @@ class GoalTests(SynchronousTestCase):
         run = Result("2026-01-01", [], {}, points=[Point("users", 10, 4.0), Point("users", 100, 5.0)])
         (curve,) = [goal for goal in goals(run) if "users" in goal.text]
         self.assertEqual((1.25, False), (curve.measured, curve.met))
+
+    def test_what_talks_is_held_against_the_floor(self) -> None:
+        points = [
+            *(Point(ALL_TALK, 100, 4.0), Point(ALL_TALK, 4_000, 8.0)),
+            *(Point(ALL_TALK_AT_THE_FLOOR, 100, 2.0), Point(ALL_TALK_AT_THE_FLOOR, 4_000, 3.0)),
+        ]
+        (growth,) = [
+            goal for goal in goals(Result("2026-01-01", [], {}, points=points)) if "talking" in goal.text
+        ]
+        assert growth.measured is not None
+        self.assertAlmostEqual(2.0 / 1.5, growth.measured)
+        self.assertFalse(growth.met)
+
+    def test_acknowledgement_is_held_against_the_same_messages(self) -> None:
+        text = "CPU time a message with acknowledgement beside the same without at P200 W1"
+        rows = [ROW, replace(ROW, server=NAMED, cpu=10.0), replace(ROW, server=ACKNOWLEDGED, cpu=13.0)]
+        self.assertEqual((1.3, True), (found(*rows)[text].measured, found(*rows)[text].met))
 
     def test_idle(self) -> None:
         run = Result("2026-01-01", [], {}, idle=[Idle(OURS, 10_000, 3500.0, 0.01)])
