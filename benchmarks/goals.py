@@ -149,7 +149,7 @@ def _tail(result: Result) -> Iterator[Goal]:
 
 
 def _curves(result: Result) -> Iterator[Goal]:
-    """What is there, and silent, is to cost nothing. What talks costs more caches than there are, everybody."""
+    """Who is there and silent costs nothing. Who talks fills caches, for everybody alike."""
     grown = {curve: _growth(result, curve) for curve in dict.fromkeys(point.curve for point in result.points)}
     for curve, (least, most, times) in grown.items():
         if curve not in {ALL_TALK, ALL_TALK_AT_THE_FLOOR}:
