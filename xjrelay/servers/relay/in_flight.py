@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from xjrelay.domain.histogram import Sampling
 from xjrelay.net.context import Batch
-from xjrelay.servers.relay.sessions import Origin, gathered
+from xjrelay.servers.relay.outcomes import Origin, gathered
 from xjrelay.wire.errors import Code
 
 

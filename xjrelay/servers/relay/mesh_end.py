@@ -22,7 +22,7 @@ from xjrelay.domain.pairs import Gate
 from xjrelay.domain.routing import User
 from xjrelay.net.context import Context
 from xjrelay.servers.relay.in_flight import InFlight
-from xjrelay.servers.relay.sessions import Origin, Outcomes
+from xjrelay.servers.relay.outcomes import Origin, Outcomes
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire import address, codec
 from xjrelay.wire.endpoints import Address

@@ -18,7 +18,8 @@ from twisted.logger import Logger
 
 from xjrelay.net.context import Context
 from xjrelay.servers.relay.in_flight import InFlight
-from xjrelay.servers.relay.sessions import Origin, UserSession
+from xjrelay.servers.relay.outcomes import Origin
+from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire import codec
 from xjrelay.wire.errors import Code, RemoteError

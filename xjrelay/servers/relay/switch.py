@@ -22,7 +22,8 @@ from xjrelay.domain.revocations import Revocations
 from xjrelay.domain.routing import RoutingTable, User
 from xjrelay.net.context import Context
 from xjrelay.net.mesh import MAX_LINKS, PATIENCE
-from xjrelay.servers.relay.sessions import Origin, Outcomes, Run, UserLink, UserSession, gathered
+from xjrelay.servers.relay.outcomes import Origin, Outcomes, Run, gathered
+from xjrelay.servers.relay.sessions import UserLink, UserSession
 from xjrelay.servers.relay.timings import Timings
 from xjrelay.wire import address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
