@@ -56,14 +56,14 @@ class Origin(NamedTuple):
 
 
 class RunSender(Sender, Seam):
-    """Whoever is told of several at a time."""
+    """Whoever is told of several messages at a time, too."""
 
-    def run_delivered(self, run: Run, count: int) -> None:
-        """So many of them more have been delivered."""
+    def run_settled(self, run: Run, ids: list[str], status: str, code: int | None = None) -> None:
+        """Some messages of a run, not necessarily its first, have the same one of a receipt's outcomes."""
 
 
 class Run:
-    """Messages of one pair on their way to one session here, as far as they have no outcome yet.
+    """Messages of one pair on their way to one session here, or over one link with another relay.
 
     As origins they are one object, not one each: so an outcome costs little a message.
 
@@ -71,17 +71,18 @@ class Run:
         sender: whose.
         from_: the sender's address in all of them.
         to: the recipient's.
-        pair: of all of them.
+        pair: of all of them, where the sender was promised their outcomes here.
 
     Attributes:
-        ids: theirs, in order.
+        ids: of those that are on their way to a session here, which has them in order; over a link outcomes
+            come in any order, and :class:`~xjrelay.servers.relay.in_flight.InFlight` knows the ids.
         began: when one of them came, where that is timed; else 0.
         timed: how many are before it, and itself.
     """
 
     __slots__ = ("began", "from_", "ids", "pair", "sender", "timed", "to")
 
-    def __init__(self, sender: RunSender, from_: str, to: str, pair: Pair) -> None:
+    def __init__(self, sender: RunSender, from_: str, to: str, pair: Pair | None) -> None:
         self.sender = sender
         self.from_ = from_
         self.to = to
@@ -103,6 +104,11 @@ class Run:
     def next(self) -> Origin:
         """The next one, as an origin of its own."""
         (message_id,) = self.take(1)
+        self.began = 0.0  # it takes another way, whose time is none of this one's
+        return self.origin(message_id)
+
+    def origin(self, message_id: str) -> Origin:
+        """One of them as an origin of its own."""
         return Origin(self.sender, self.from_, self.to, message_id, self.pair)
 
 
@@ -129,9 +135,9 @@ class Outcomes(Generic[Who]):
         if not self._waiting:
             self._wait()
 
-    def add_all(self, who: Who, ids: list[str], status: str) -> None:
+    def add_all(self, who: Who, ids: list[str], status: str, code: int | None = None) -> None:
         """Several messages' outcome."""
-        self._receipts.add_all(who, ids, status)
+        self._receipts.add_all(who, ids, status, code)
         if not self._waiting:
             self._wait()
 

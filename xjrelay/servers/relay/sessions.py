@@ -81,6 +81,22 @@ class Exchange(Seam):
         """A session has lost its connection."""
 
 
+class Taking(Seam):
+    """Where messages may go several at a time: a session here, or a link with another relay."""
+
+    @property
+    def reached(self) -> str:
+        """What becomes of a message that goes there now, as ``net.trace`` says it; `str` says where."""
+
+    def take_run(self, said: fast.Run, run: Run) -> bool:
+        """Messages with ids go there; False where they can't all go now, and then none has gone.
+
+        Args:
+            said: the messages.
+            run: of which they are, from then on; its sender is told what becomes of them, now or later.
+        """
+
+
 class UserSession:
     """One session, with or without a connection at the moment.
 
@@ -194,8 +210,9 @@ class UserSession:
         if owed is not None:
             self._count(owed)
 
-    def say_run(self, said: fast.Run, there: UserSession) -> bool:
-        """Messages with ids, to a session here; False where they can't all go, and then none went.
+    def say_run(self, said: fast.Run, there: Taking) -> bool:
+        """Messages with ids, from a session with acknowledgement; False where they can't all go there, and
+        then none went.
 
         Raises:
             RemoteError: as for :meth:`say`.
@@ -206,9 +223,7 @@ class UserSession:
         run = self._run
         if run is None or run.pair is not pair or run.to != said.to or run.from_ != said.from_:
             run = self._run = Run(self, said.from_, said.to, pair)
-        run.ids += said.ids
-        if not there.take_run(said.lines, count, run):
-            del run.ids[-count:]
+        if not there.take_run(said, run):
             pair.settle(False, count)
             return False
         self._count(owed, count)
@@ -218,7 +233,7 @@ class UserSession:
             run.began = exchange.context.clock.seconds()
             run.timed = len(run.ids)
         if (trace := exchange.context.trace) is not None:
-            trace.note(there.reached, run.from_, run.to, said.ids, there.full)
+            trace.note(there.reached, run.from_, run.to, said.ids, str(there))
         return True
 
     def _own(self, sender: str | None) -> str:
@@ -263,7 +278,7 @@ class UserSession:
     def _settle(self, settled: list[Settled[Origin | Run]]) -> None:
         for origin, count in settled:
             if isinstance(origin, Run):
-                origin.sender.run_delivered(origin, count)
+                origin.sender.run_settled(origin, origin.take(count), "delivered")
             else:
                 origin.sender.settled(origin, "delivered")
 
@@ -287,17 +302,23 @@ class UserSession:
                 self._exchange.end(self, CloseReason.SLOW_READER)
             origin.sender.settled(origin, "failed", Code.NOT_NOW)
 
-    def take_run(self, lines: bytes, count: int, run: Run) -> bool:
-        """Several messages for it at once; False where it can't take them all now."""
+    def pass_on(self, said: fast.Run) -> bool:
+        """Messages for it of which nobody is told what becomes; False where it acknowledges, or not all
+        went anywhere."""
+        return self.owed is None and self.link is not None and self.link.send_lines(said.lines, said.count)
+
+    def take_run(self, said: fast.Run, run: Run) -> bool:
+        """Messages for it, as :class:`Taking` says."""
         if self.owed is None:
-            if self.link is None or not self.link.send_lines(lines, count):
+            if not self.pass_on(said):
                 return False
-            run.sender.run_delivered(run, count)
+            run.sender.run_settled(run, said.ids, "delivered")
             return True
-        if not self.owed.owe_all(lines, count, run):
+        if not self.owed.owe_all(said.lines, said.count, run):
             return False
+        run.ids += said.ids
         if self.link is not None:
-            self.link.send_lines(lines, count)
+            self.link.send_lines(said.lines, said.count)
         return True
 
     def take_mail(self, frame: bytes, origin: Origin) -> None:
@@ -343,12 +364,17 @@ class UserSession:
         elif status == "failed":
             self._error(origin, code or Code.NOT_NOW, "not delivered, try again")
 
-    def run_delivered(self, run: Run, count: int) -> None:
-        """So many of them more have been delivered."""
+    def run_settled(self, run: Run, ids: list[str], status: str, code: int | None = None) -> None:
+        """Their receipt, gathered; for those to nobody an error each."""
+        if status == "failed" and code == Code.NOT_FOUND:
+            for message_id in ids:
+                self.settled(run.origin(message_id), status, code)
+            return
         if run.began:
-            self._time(run, count)
-        run.pair.settle(False, count)
-        self._exchange.outcomes.add_all(self, run.take(count), "delivered")
+            self._time(run, len(ids))
+        assert run.pair is not None  # it acknowledges: only such a session says runs
+        run.pair.settle(status == "failed" and code == Code.NOT_NOW, len(ids))
+        self._exchange.outcomes.add_all(self, ids, status, code)
 
     def _time(self, run: Run, count: int) -> None:
         run.timed -= count
