@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.servers.relay_house import House, Line, house_with, message
 from xjrelay.net.context import Limits
+from xjrelay.servers.relay.outcomes import Origin
 from xjrelay.servers.relay.service import Relay
-from xjrelay.servers.relay.sessions import Origin, UserSession
+from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import RelaySettings
 
 ONE, TWO = "10.0.1.1", "10.0.1.2"

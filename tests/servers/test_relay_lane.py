@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.servers.relay_house import Line, house_with
 from xjrelay.servers.relay.lane import Lane
 
-USERS = {"Esa": (0, False), "fajar": (0, False), "gita": (1, False), "hadi": (0, True), "indra": (1, True)}
+USERS = {
+    **{"Esa": (0, False), "fajar": (0, False), "gita": (1, False)},
+    **{"hadi": (0, True), "indra": (1, True), "joko": (1, True)},
+}
 """Name: which relay, and whether the session acknowledges."""
 
 NAMES = st.sampled_from([*USERS, *USERS, "esa", "nobody", "Esa/hp", "a b", ""])
@@ -43,24 +47,70 @@ def frames(draw: st.DrawFn, sender: str) -> bytes:
     return frame[:-1] + b',"body":"twice"}' if kind == 5 else frame
 
 
-READS = st.lists(
-    st.sampled_from(list(USERS)).flatmap(
-        lambda name: st.tuples(st.just(name), st.lists(frames(name), min_size=1, max_size=8))
-    ),
-    max_size=8,
-)
+def rows(sender: str, *others: str) -> st.SearchStrategy[list[bytes]]:
+    """Ordinary messages with ids, mostly different ones, to one of the others."""
+    ids = st.lists(st.sampled_from("123456789abcdefghijk"), min_size=2, max_size=6)
+    return st.builds(lambda to, ids: [ordinary(sender, to, one) for one in ids], st.sampled_from(others), ids)
 
 
-def play(reads: list[tuple[str, list[bytes]]]) -> dict[str, list[dict[str, Any]]]:
-    """What everybody hears when these things are said, each list in one read."""
+Part = TypeVar("Part")
+Read = tuple[str, list[bytes] | int]
+"""Who says what in one read; a number: acknowledges all it was sent but so many; nobody: the relays lose one
+another, and what is under way."""
+
+
+def reads_of(name: str) -> st.SearchStrategy[Read]:
+    """What a user says in one read."""
+    mixed = st.lists(frames(name).map(lambda frame: [frame]) | rows(name, *USERS), min_size=1, max_size=5)
+    return st.tuples(st.just(name), mixed.map(joined))
+
+
+def talk(names: Sequence[str]) -> st.SearchStrategy[list[Read]]:
+    """What one of two says in rows, the other's acknowledgements, and perhaps an accident."""
+    one, other = names
+    said: st.SearchStrategy[Read] = st.tuples(st.just(one), rows(one, other))
+    had: st.SearchStrategy[Read] = st.tuples(st.just(other), st.integers(0, 3))
+    lost: st.SearchStrategy[Read] = st.just(("", 0))
+    return st.lists(said | said | had | had | lost, min_size=2, max_size=6)
+
+
+def joined(parts: list[list[Part]]) -> list[Part]:
+    """All of them in order."""
+    return [one for part in parts for one in part]
+
+
+TWO = [("hadi", "indra"), ("indra", "hadi"), ("joko", "hadi"), ("indra", "joko")]
+TALKS = st.sampled_from(TWO).flatmap(talk)
+ANYBODY = st.sampled_from(list(USERS)).flatmap(reads_of).map(lambda read: [read])
+READS = st.lists(ANYBODY | TALKS, max_size=6).map(joined)
+
+
+def ordinary(sender: str, to: str, message_id: str) -> bytes:
+    """A message as our encoder writes it."""
+    value = {"stanza": "message", "to": to, "from": sender, "body": "halo", "id": message_id}
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def play(reads: list[Read]) -> dict[str, list[dict[str, Any]]]:
+    """What everybody hears when these things are said and done."""
     house = house_with(2)
     relays = list(house.relays.values())
     lines: dict[str, Line] = {
         name: house.joined(relays[at], name, ack=ack) for name, (at, ack) in USERS.items()
     }
+    acknowledged = dict.fromkeys(USERS, 0)
     house.wait(1.0)
     for name, said in reads:
-        if not lines[name].ended:
+        if not name:
+            house.network.cut(*house.relays)
+            house.wait(3.0)
+        elif lines[name].ended:
+            continue
+        elif isinstance(said, int):
+            sent = sum(frame.get("stanza") in ("message", "receipt") for frame in lines[name].heard)
+            acknowledged[name] = max(acknowledged[name], sent - said)
+            lines[name].write(b'{"stanza":"ack","h":%d}' % acknowledged[name])
+        else:
             lines[name].write(*said)
     house.wait(1.0)
     return {name: line.take() for name, line in lines.items()}
@@ -69,7 +119,7 @@ def play(reads: list[tuple[str, list[bytes]]]) -> dict[str, list[dict[str, Any]]
 class LaneTests(SynchronousTestCase):
     """The same things said to two suites, one without the lane."""
 
-    def slow(self, reads: list[tuple[str, list[bytes]]]) -> dict[str, list[dict[str, Any]]]:
+    def slow(self, reads: list[Read]) -> dict[str, list[dict[str, Any]]]:
         original = Lane.said, Lane.crossed
         nothing: Any = lambda *_: (0, False)  # noqa: E731  # both methods, replaced by one
         Lane.said = Lane.crossed = nothing  # type: ignore[method-assign]
@@ -80,7 +130,7 @@ class LaneTests(SynchronousTestCase):
 
     @settings(max_examples=40, deadline=None)
     @given(READS)
-    def test_both_lanes_are_heard_alike(self, reads: list[tuple[str, list[bytes]]]) -> None:
+    def test_both_lanes_are_heard_alike(self, reads: list[Read]) -> None:
         self.assertEqual(play(reads), self.slow(reads))
 
     def test_an_ordinary_conversation_takes_the_lane(self) -> None:
@@ -95,13 +145,7 @@ class LaneTests(SynchronousTestCase):
                 return taken
 
             self.patch(Lane, name, counted)
-        said = [
-            json.dumps(
-                {"stanza": "message", "to": to, "from": "Esa", "body": "halo", "id": to},
-                separators=(",", ":"),
-            ).encode()
-            for to in ("fajar", "gita", "hadi", "indra")
-        ]
+        said = [ordinary("Esa", to, to) for to in ("fajar", "gita", "hadi", "indra")]
         heard = play([("Esa", said)])
         self.assertEqual(sum(done), 6)  # four said, two of them crossed
         self.assertTrue(all(len(heard[to]) == 1 for to in ("fajar", "gita", "hadi", "indra")), heard)

@@ -301,9 +301,9 @@ class Receipts(Generic[Sender]):
         """One message's outcome."""
         self._waiting.setdefault((sender, status, code), []).append(message_id)
 
-    def add_all(self, sender: Sender, ids: list[str], status: str) -> None:
+    def add_all(self, sender: Sender, ids: list[str], status: str, code: int | None = None) -> None:
         """Several messages' outcome."""
-        self._waiting.setdefault((sender, status, None), []).extend(ids)
+        self._waiting.setdefault((sender, status, code), []).extend(ids)
 
     def flush(self) -> list[Receipt[Sender]]:
         """All that waits: a receipt, or as many as it takes, for each sender and outcome, in the order

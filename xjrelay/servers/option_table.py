@@ -145,7 +145,7 @@ TABLE: tuple[Option, ...] = (
     Option("who-timeout", "relay node", SECONDS, 5.0, "how long a manager has to say whether such a user is logged in", reloads=APPLIED),
     Option("ask-interval", "relay node", SECONDS, 5.0, "how often the trackers are asked again while there is no manager", reloads=APPLIED),
     Option("report-after", "relay node", SECONDS, 1.0, "how long after its message a sender hears, at the latest, how many of its messages were had", reloads=APPLIED),
-    Option("max-in-flight", "relay node", count(1, 10**7), 20_000, "messages that may be on their way over one link with a relay or the manager; above it they fail with 503", reloads=APPLIED),
+    Option("max-in-flight", "relay node", count(1, 10**7), 100_000, "messages that may be on their way over one link with a relay or the manager; above it they fail with 503", reloads=APPLIED),
     Option("hand-over", "relay node", SECONDS, 2.0, "how long a stopping relay waits for the manager to store what its sessions were owed", reloads=APPLIED),
     Option("mesh-patience", "relay node", SECONDS, PATIENCE, "how long two links of one pair of relays have to answer a ping, before one is chosen"),
     Option("mesh-links", "relay node", count(2, 100), MAX_LINKS, "links of one pair of relays that may be open at once, waiting for a choice"),

@@ -16,7 +16,8 @@ from twisted.logger import Logger
 from xjrelay.domain.limits import TokenBucket
 from xjrelay.net.context import Context
 from xjrelay.servers.relay.mesh_end import MeshEnd
-from xjrelay.servers.relay.sessions import Origin, UserSession
+from xjrelay.servers.relay.outcomes import Origin
+from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire import address, codec
 from xjrelay.wire.direct import NAMESPACE

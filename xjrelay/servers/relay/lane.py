@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xjrelay.servers.relay.mesh_end import MeshEnd
-from xjrelay.servers.relay.sessions import UserSession
+from xjrelay.servers.relay.sessions import Taking, UserSession
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire import fast
 from xjrelay.wire.errors import RemoteError
@@ -65,16 +65,12 @@ class Lane:
         found = self._find(run.to)
         if found is None:
             return 0
-        there = found.handle
+        there = found.handle or self._switch.way_to(found.relay)
         if there is not None:
             if session.owed is None:
-                if _written(run, there):
+                if there.pass_on(run):
                     return run.count
             elif run.ids and _said(session, run, there):
-                return run.count
-        elif session.owed is None and not run.ids:
-            way = self._switch.way_to(found.relay)
-            if way is not None and way.forward_lines(run.lines, run.count):
                 return run.count
         return _singly(run, session.say)
 
@@ -91,17 +87,12 @@ class Lane:
             found = find(run.to)
             if found is None or (there := found.handle) is None or not speaks_for(relay, run.from_):
                 return done, False
-            count = run.count if not run.ids and _written(run, there) else _singly(run, end.carried)
+            gone = end.carried_run(run, there) if run.ids else there.pass_on(run)
+            count = run.count if gone else _singly(run, end.carried)
             done += count
             if count < run.count:
                 return done, False
         return done, is_all
-
-
-def _written(run: fast.Run, there: UserSession) -> bool:
-    """Sent to a session that acknowledges nothing, where nobody is told what becomes of it."""
-    link = there.link
-    return link is not None and there.owed is None and link.send_lines(run.lines, run.count)
 
 
 def _acknowledged(session: UserSession, h: int) -> bool:
@@ -112,7 +103,7 @@ def _acknowledged(session: UserSession, h: int) -> bool:
     return True
 
 
-def _said(session: UserSession, run: fast.Run, there: UserSession) -> bool:
+def _said(session: UserSession, run: fast.Run, there: Taking) -> bool:
     try:
         return session.say_run(run, there)
     except RemoteError:  # too many recipients: the slow lane refuses the first of them, and answers

@@ -22,9 +22,10 @@ from xjrelay.domain.pairs import Gate
 from xjrelay.domain.routing import User
 from xjrelay.net.context import Context
 from xjrelay.servers.relay.in_flight import InFlight
-from xjrelay.servers.relay.sessions import Origin, Outcomes
+from xjrelay.servers.relay.outcomes import Origin, Outcomes, Run
+from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import Switch
-from xjrelay.wire import address, codec
+from xjrelay.wire import address, codec, fast
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 from xjrelay.wire.grammar import Phase
@@ -116,7 +117,10 @@ class MeshEnd:
     Attributes:
         view: the users it announced, while the link stands by; None once it is the one in use,
             when the routing table has them.
+        reached: what becomes of a message that goes over it, as ``net.trace`` says it.
     """
+
+    reached: Final = "accepted"
 
     def __init__(
         self, link: CarryingLink, mesh: Neighbourhood, relay: str, dialled: bool, place: Address
@@ -133,6 +137,9 @@ class MeshEnd:
         )
         self._gate = Gate()
         self._outcomes: Outcomes[str] = Outcomes(link.context, self._write_receipt)
+
+    def __str__(self) -> str:
+        return self.relay
 
     @property
     def is_in_use(self) -> bool:
@@ -206,13 +213,22 @@ class MeshEnd:
             return
         self._mesh.switch.deliver(origin, frame)
 
+    def carried_run(self, said: fast.Run, there: UserSession) -> bool:
+        """Messages with ids of a user that the other relay has announced, to a session here; False where
+        they are to be carried one by one."""
+        if self._gate or there.owed is None:  # one that goes back, or an activity each
+            return False
+        if not there.take_run(said, Run(self, said.from_, said.to, None)):
+            return False
+        if (trace := self._link.context.trace) is not None:
+            trace.note("arrived", said.from_, said.to, said.ids, self.relay)
+        return True
+
     def _announced(self, from_: str) -> bool:
         if self._mesh.switch.table.speaks_for(self.relay, from_):
             return True
         given = address.parse(from_)
-        return any(
-            key == given.key and given.resource in ("", resource) for key, resource in self.view or ()
-        )
+        return any(key == given.key and given.resource in ("", resource) for key, resource in self.view or ())
 
     def _new_user(self, stanza: Stanza) -> None:
         assert isinstance(stanza, NewUser)
@@ -265,10 +281,7 @@ class MeshEnd:
 
     def _receipt(self, stanza: Stanza) -> None:
         assert isinstance(stanza, Receipt)
-        for message_id in stanza.ids:
-            origin = self._in_flight.pop(stanza.to, message_id)
-            if origin is not None:
-                origin.sender.settled(origin, stanza.status, stanza.code)
+        self._in_flight.settle(stanza.to, stanza.ids, stanza.status, stanza.code)
 
     def _refused(self, stanza: Stanza) -> None:
         """The other side didn't understand something: for a person to see, never answered."""
@@ -285,9 +298,13 @@ class MeshEnd:
             return
         self._in_flight.send(origin, frame, self._link.send_frame)
 
-    def forward_lines(self, lines: bytes, count: int) -> bool:
-        """So many messages of ours without an id, each ended by LF; False where the link is closed."""
-        return self._link.send_lines(lines, count)
+    def pass_on(self, said: fast.Run) -> bool:
+        """Messages of ours; False where they have ids, by which outcomes come, or the link is closed."""
+        return not said.ids and self._link.send_lines(said.lines, said.count)
+
+    def take_run(self, said: fast.Run, run: Run) -> bool:
+        """Messages of ours for a user there, as :class:`~xjrelay.servers.relay.sessions.Taking` says."""
+        return self._in_flight.send_run(run, said, self._link.send_lines)
 
     def user_opened(self, name: str, user: User) -> None:
         """We have a new user (R8)."""
@@ -308,11 +325,15 @@ class MeshEnd:
     def settled(self, origin: Origin, status: str, code: int | None = None) -> None:
         """Told in a receipt; a failure without an id as R20's error."""
         if origin.id is not None:
-            self._outcomes.add(origin.from_, origin.id, status, code)
-            if code == Code.NOT_NOW:
-                self._go_back(origin)
+            self.run_settled(origin, [origin.id], status, code)
         elif status == "failed":
             self.unreachable(origin)
+
+    def run_settled(self, run: Run | Origin, ids: list[str], status: str, code: int | None = None) -> None:
+        """Likewise, of several messages of a pair."""
+        self._outcomes.add_all(run.from_, ids, status, code)
+        if code == Code.NOT_NOW:
+            self._go_back(run)
 
     def unreachable(self, origin: Origin) -> None:
         """R20: the recipient has just gone."""
@@ -331,7 +352,7 @@ class MeshEnd:
         if origin.id is not None:
             self._go_back(origin)
 
-    def _go_back(self, origin: Origin) -> None:
+    def _go_back(self, origin: Origin | Run) -> None:
         """What follows of this pair may be under way already: it is refused until begun again."""
         self._gate.close(origin.from_, origin.to)
         if self._gate.is_full:

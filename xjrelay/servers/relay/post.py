@@ -18,7 +18,8 @@ from twisted.logger import Logger
 
 from xjrelay.net.context import Context
 from xjrelay.servers.relay.in_flight import InFlight
-from xjrelay.servers.relay.sessions import Origin, UserSession
+from xjrelay.servers.relay.outcomes import Origin
+from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire import codec
 from xjrelay.wire.errors import Code, RemoteError
@@ -125,10 +126,7 @@ class Post:
 
     def receipt(self, receipt: Receipt) -> None:
         """What became of some of it."""
-        for message_id in receipt.ids:
-            origin = self._in_flight.pop(receipt.to, message_id)
-            if origin is not None:
-                origin.sender.settled(origin, receipt.status, receipt.code)
+        self._in_flight.settle(receipt.to, receipt.ids, receipt.status, receipt.code)
         self._check_idle()
 
     def settled(self) -> Deferred[None]:

@@ -9,19 +9,19 @@ what became of a message travels with it as an :class:`Origin`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Generic, NamedTuple, TypeVar
+from contextlib import suppress
+from typing import Any
 from typing import Protocol as Seam
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from xjrelay.domain import delivery
-from xjrelay.domain.delivery import Delivery, Owed, Owing, Receipts, Settled
-from xjrelay.domain.pairs import Pair, Pairs
+from xjrelay.domain.delivery import Delivery, Owed, Owing, Settled
+from xjrelay.domain.pairs import Pairs
 from xjrelay.domain.routing import Session
-from xjrelay.net.context import Batch, Context
+from xjrelay.net.context import Context
+from xjrelay.servers.relay.outcomes import Origin, Outcomes, Run
 from xjrelay.servers.relay.timings import Timings
 from xjrelay.wire import address, codec, fast
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
@@ -31,85 +31,6 @@ _log = Logger()
 
 NOBODY = "User not found or User not online"
 """The body of the error stanza for a message that reached nobody; the original's words."""
-
-LONGEST_CHARACTER = 12
-"""Bytes that a character may take in a receipt: outside the basic plane, escaped."""
-
-LONGEST_ID = LONGEST_CHARACTER * MAX_ID + 32
-"""Bytes that one id may take there."""
-
-Who = TypeVar("Who", bound=Hashable)
-
-
-class Sender(Seam):
-    """Whoever is told what became of a message: a session here, or a link with another relay."""
-
-    def written(self, origin: Origin) -> None:
-        """It was written to a recipient that doesn't acknowledge."""
-
-    def settled(self, origin: Origin, status: str, code: int | None = None) -> None:
-        """It has one of a receipt's outcomes: ``delivered``, ``stored``, or ``failed`` with a code."""
-
-    def unreachable(self, origin: Origin) -> None:
-        """Nobody has its recipient (R15, R20)."""
-
-    def handed_over(self, origin: Origin) -> None:
-        """Its recipient's session is over, and it goes another way: what follows must not overtake it."""
-
-
-class Origin(NamedTuple):
-    """Where a message came from. ``from_``, ``to`` and ``id`` are the message's own; ``pair`` is what
-    keeps its order, where the sender was promised an outcome here."""
-
-    sender: Sender
-    from_: str
-    to: str
-    id: str | None
-    pair: Pair | None = None
-
-
-class Run:
-    """Messages of one pair on their way to one session here, as far as they have no outcome yet.
-
-    As origins they are one object, not one each: so an outcome costs little a message.
-
-    Args:
-        sender: whose.
-        from_: the sender's address in all of them.
-        to: the recipient's.
-        pair: of all of them.
-
-    Attributes:
-        ids: theirs, in order.
-        began: when one of them came, where that is timed; else 0.
-        timed: how many are before it, and itself.
-    """
-
-    __slots__ = ("began", "from_", "ids", "pair", "sender", "timed", "to")
-
-    def __init__(self, sender: UserSession, from_: str, to: str, pair: Pair) -> None:
-        self.sender = sender
-        self.from_ = from_
-        self.to = to
-        self.pair = pair
-        self.ids: list[str] = []
-        self.began = 0.0
-        self.timed = 0
-
-    def take(self, count: int) -> list[str]:
-        """The ids of the next ones that have their outcome; they have it in order."""
-        ids = self.ids
-        if count == len(ids):
-            self.ids = []
-            return ids
-        taken = ids[:count]
-        del ids[:count]
-        return taken
-
-    def next(self) -> Origin:
-        """The next one, as an origin of its own."""
-        (message_id,) = self.take(1)
-        return Origin(self.sender, self.from_, self.to, message_id, self.pair)
 
 
 class UserLink(Seam):
@@ -160,63 +81,20 @@ class Exchange(Seam):
         """A session has lost its connection."""
 
 
-class Outcomes(Generic[Who]):
-    """Gathers receipts while a read is worked through, and writes each once at its end.
+class Taking(Seam):
+    """Where messages may go several at a time: a session here, or a link with another relay."""
 
-    Args:
-        context: the batch of the links' reads, and how long a frame may be.
-        write: sends one receipt.
-    """
+    @property
+    def reached(self) -> str:
+        """What becomes of a message that goes there now, as ``net.trace`` says it; `str` says where."""
 
-    def __init__(self, context: Context, write: Callable[[delivery.Receipt[Who]], None]) -> None:
-        self._batch = context.batch
-        self._counters = context.counters
-        self._trace = context.trace
-        self._write = write
-        room = context.limits.max_frame
-        self._receipts: Receipts[Who] = Receipts(max(1, room // LONGEST_ID), room // LONGEST_CHARACTER // 2)
-        self._waiting = False
+    def take_run(self, said: fast.Run, run: Run) -> bool:
+        """Messages with ids go there; False where they can't all go now, and then none has gone.
 
-    def add(self, who: Who, message_id: str, status: str, code: int | None) -> None:
-        """One message's outcome."""
-        self._receipts.add(who, message_id, status, code)
-        if not self._waiting:
-            self._wait()
-
-    def add_all(self, who: Who, ids: list[str], status: str) -> None:
-        """Several messages' outcome."""
-        self._receipts.add_all(who, ids, status)
-        if not self._waiting:
-            self._wait()
-
-    def _wait(self) -> None:
-        if self._batch.open:
-            self._waiting = True
-            self._batch.add(self)
-        else:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        self._waiting = False
-        told = self._counters.outcomes
-        for receipt in self._receipts.flush():
-            told[receipt.status, receipt.code] += len(receipt.ids)
-            if self._trace is not None:
-                why = "" if receipt.code is None else str(int(receipt.code))
-                self._trace.note(receipt.status, str(receipt.sender), "", receipt.ids, why)
-            self._write(receipt)
-
-
-@contextmanager
-def gathered(batch: Batch) -> Iterator[None]:
-    """Outside a read: gather all the same, because many outcomes are about to come at once."""
-    began = batch.begin()
-    try:
-        yield
-    finally:
-        if began:
-            batch.end()
+        Args:
+            said: the messages.
+            run: of which they are, from then on; its sender is told what becomes of them, now or later.
+        """
 
 
 class UserSession:
@@ -332,8 +210,9 @@ class UserSession:
         if owed is not None:
             self._count(owed)
 
-    def say_run(self, said: fast.Run, there: UserSession) -> bool:
-        """Messages with ids, to a session here; False where they can't all go, and then none went.
+    def say_run(self, said: fast.Run, there: Taking) -> bool:
+        """Messages with ids, from a session with acknowledgement; False where they can't all go there, and
+        then none went.
 
         Raises:
             RemoteError: as for :meth:`say`.
@@ -344,9 +223,7 @@ class UserSession:
         run = self._run
         if run is None or run.pair is not pair or run.to != said.to or run.from_ != said.from_:
             run = self._run = Run(self, said.from_, said.to, pair)
-        run.ids += said.ids
-        if not there.take_run(said.lines, count, run):
-            del run.ids[-count:]
+        if not there.take_run(said, run):
             pair.settle(False, count)
             return False
         self._count(owed, count)
@@ -356,7 +233,7 @@ class UserSession:
             run.began = exchange.context.clock.seconds()
             run.timed = len(run.ids)
         if (trace := exchange.context.trace) is not None:
-            trace.note(there.reached, run.from_, run.to, said.ids, there.full)
+            trace.note(there.reached, run.from_, run.to, said.ids, str(there))
         return True
 
     def _own(self, sender: str | None) -> str:
@@ -401,7 +278,7 @@ class UserSession:
     def _settle(self, settled: list[Settled[Origin | Run]]) -> None:
         for origin, count in settled:
             if isinstance(origin, Run):
-                origin.sender.run_delivered(origin, count)
+                origin.sender.run_settled(origin, origin.take(count), "delivered")
             else:
                 origin.sender.settled(origin, "delivered")
 
@@ -425,17 +302,23 @@ class UserSession:
                 self._exchange.end(self, CloseReason.SLOW_READER)
             origin.sender.settled(origin, "failed", Code.NOT_NOW)
 
-    def take_run(self, lines: bytes, count: int, run: Run) -> bool:
-        """Several messages for it at once; False where it can't take them all now."""
+    def pass_on(self, said: fast.Run) -> bool:
+        """Messages for it of which nobody is told what becomes; False where it acknowledges, or not all
+        went anywhere."""
+        return self.owed is None and self.link is not None and self.link.send_lines(said.lines, said.count)
+
+    def take_run(self, said: fast.Run, run: Run) -> bool:
+        """Messages for it, as :class:`Taking` says."""
         if self.owed is None:
-            if self.link is None or not self.link.send_lines(lines, count):
+            if not self.pass_on(said):
                 return False
-            run.sender.run_delivered(run, count)
+            run.sender.run_settled(run, said.ids, "delivered")
             return True
-        if not self.owed.owe_all(lines, count, run):
+        if not self.owed.owe_all(said.lines, said.count, run):
             return False
+        run.ids += said.ids
         if self.link is not None:
-            self.link.send_lines(lines, count)
+            self.link.send_lines(said.lines, said.count)
         return True
 
     def take_mail(self, frame: bytes, origin: Origin) -> None:
@@ -481,12 +364,17 @@ class UserSession:
         elif status == "failed":
             self._error(origin, code or Code.NOT_NOW, "not delivered, try again")
 
-    def run_delivered(self, run: Run, count: int) -> None:
-        """So many of them more have been delivered."""
+    def run_settled(self, run: Run, ids: list[str], status: str, code: int | None = None) -> None:
+        """Their receipt, gathered; for those to nobody an error each."""
+        if status == "failed" and code == Code.NOT_FOUND:
+            for message_id in ids:
+                self.settled(run.origin(message_id), status, code)
+            return
         if run.began:
-            self._time(run, count)
-        run.pair.settle(False, count)
-        self._exchange.outcomes.add_all(self, run.take(count), "delivered")
+            self._time(run, len(ids))
+        assert run.pair is not None  # it acknowledges: only such a session says runs
+        run.pair.settle(status == "failed" and code == Code.NOT_NOW, len(ids))
+        self._exchange.outcomes.add_all(self, ids, status, code)
 
     def _time(self, run: Run, count: int) -> None:
         run.timed -= count

@@ -22,9 +22,10 @@ from xjrelay.domain.revocations import Revocations
 from xjrelay.domain.routing import RoutingTable, User
 from xjrelay.net.context import Context
 from xjrelay.net.mesh import MAX_LINKS, PATIENCE
-from xjrelay.servers.relay.sessions import Origin, Outcomes, Run, UserLink, UserSession, gathered
+from xjrelay.servers.relay.outcomes import Origin, Outcomes, Run, gathered
+from xjrelay.servers.relay.sessions import Taking, UserLink, UserSession
 from xjrelay.servers.relay.timings import Timings
-from xjrelay.wire import address
+from xjrelay.wire import address, fast
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 
 _log = Logger()
@@ -72,7 +73,7 @@ class RelaySettings:
     who_timeout: float = 5.0
     ask_interval: float = 5.0
     report_after: float = 1.0
-    max_in_flight: int = 20_000
+    max_in_flight: int = 100_000
     hand_over: float = 2.0
     mesh_patience: float = PATIENCE
     mesh_links: int = MAX_LINKS
@@ -92,14 +93,15 @@ class Announcing(Seam):
         """A session misses its user, or has it back."""
 
 
-class Way(Seam):
+class Way(Taking, Seam):
     """A link with another relay. What keeps a pair's order is compared by it, not by the relay's name."""
 
     def forward(self, frame: bytes, origin: Origin) -> None:
         """Carry a message over; its sender is told what becomes of it."""
 
-    def forward_lines(self, lines: bytes, count: int) -> bool:
-        """Carry so many messages over, each ended by LF, of whom nobody is told; False where it can't."""
+    def pass_on(self, said: fast.Run) -> bool:
+        """Carry messages over of which nobody is told what becomes; False where they have ids, by which
+        somebody would be, or it can't."""
 
 
 class Resumption(NamedTuple):
