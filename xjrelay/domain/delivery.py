@@ -84,11 +84,15 @@ class Delivery(Generic[Origin]):
     Args:
         max_count: the most frames unacknowledged.
         max_bytes: the most bytes unacknowledged.
+
+    Attributes:
+        received: how many messages the session sent that were not answered 400 or 413: the relay's own `h`;
+            who takes one counts it.
     """
 
     __slots__ = (
         *("_acknowledged", "_bytes", "_count", "_had", "_held", "_max_bytes", "_max_count", "_owed"),
-        *("_received", "_reported", "_sent"),
+        *("_reported", "_sent", "received"),
     )
 
     def __init__(self, max_count: int = MAX_QUEUE, max_bytes: int = MAX_QUEUE_BYTES) -> None:
@@ -104,7 +108,7 @@ class Delivery(Generic[Origin]):
         self._sent = 0
         self._acknowledged = 0
         self._had = 0  # of the first entry, how many have been acknowledged
-        self._received = 0
+        self.received = 0
         self._reported = 0
 
     def __len__(self) -> int:
@@ -120,11 +124,6 @@ class Delivery(Generic[Origin]):
     def acknowledged(self) -> int:
         """How many of them the session acknowledged: the lowest `h` it may say."""
         return self._acknowledged
-
-    @property
-    def received(self) -> int:
-        """How many messages the session sent: the relay's own `h`."""
-        return self._received
 
     @property
     def load(self) -> tuple[int, int]:
@@ -231,7 +230,7 @@ class Delivery(Generic[Origin]):
             RemoteError: as for :meth:`acknowledge`; nothing has changed then.
         """
         settled = self.acknowledge(h)
-        self._reported = self._received  # the welcome says it
+        self._reported = self.received  # the welcome says it
         return Resumed(settled, [owed.frame for owed in self._unacknowledged()])
 
     def expire(self) -> list[Owed[Origin]]:
@@ -250,16 +249,12 @@ class Delivery(Generic[Origin]):
         )
         return list(frames)[self._had :]
 
-    def receive(self, count: int = 1) -> None:
-        """Messages came that were not answered 400 or 413: they count."""
-        self._received += count
-
     def report(self) -> int | None:
         """The `h` to tell the session now, or None when it has been told already."""
-        if self._reported == self._received:
+        if self._reported == self.received:
             return None
-        self._reported = self._received
-        return self._received
+        self._reported = self.received
+        return self.received
 
 
 class Receipt(NamedTuple, Generic[Sender]):

@@ -60,12 +60,16 @@ class Pair:
 
 
 class Pairs:
-    """The pairs of one session, by what their messages are addressed to."""
+    """The pairs of one session.
 
-    __slots__ = ("_by_key", "_by_text")
+    Attributes:
+        known: some of them, by what their messages are addressed to; for who asks for each message.
+    """
+
+    __slots__ = ("_by_key", "known")
 
     def __init__(self) -> None:
-        self._by_text: dict[str, Pair] = {}
+        self.known: dict[str, Pair] = {}
         self._by_key: dict[str, Pair] = {}
 
     def get(self, to: str) -> Pair:
@@ -75,18 +79,18 @@ class Pairs:
             InvalidAddress: `to` is no address.
             RemoteError: 429 and close, the session has left too many recipients to be begun again.
         """
-        return self._by_text.get(to) or self._find(to)
+        return self.known.get(to) or self._find(to)
 
     def _find(self, to: str) -> Pair:
         key = address.parse(to).key
-        if len(self._by_text) >= MAX_PAIRS:
+        if len(self.known) >= MAX_PAIRS:
             self._sweep()
-        pair = self._by_text[to] = self._by_key.setdefault(key, Pair())
+        pair = self.known[to] = self._by_key.setdefault(key, Pair())
         return pair
 
     def _sweep(self) -> None:
         """Forget those of whom there is nothing to remember."""
-        self._by_text.clear()
+        self.known.clear()
         busy = {key: pair for key, pair in self._by_key.items() if pair.refused or pair.unsettled}
         if len(busy) >= MAX_PAIRS:
             msg = "too many recipients whose messages have no outcome"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol as Seam
 
@@ -97,12 +98,17 @@ class Batch:
 
     All frames of a read that go to one destination become one write: a system call costs more
     than a message. Outside a read a link writes at once.
+
+    Attributes:
+        open: whether a read is being worked through.
+        add: called with whatever has something to write when that is done.
     """
 
-    __slots__ = ("_links", "open")
+    __slots__ = ("_waiting", "add", "open")
 
     def __init__(self) -> None:
-        self._links: list[Flushable] = []
+        self._waiting: list[Flushable] = []
+        self.add: Callable[[Flushable], None] = self._waiting.append
         self.open = False
 
     def begin(self) -> bool:
@@ -112,14 +118,15 @@ class Batch:
         self.open = True
         return True
 
-    def add(self, link: Flushable) -> None:
-        """``link`` has something to write when the read is done."""
-        self._links.append(link)
-
     def end(self) -> None:
         """Write everything gathered."""
-        links, self._links = self._links, []
         self.open = False
+        waiting = self._waiting
+        if len(waiting) == 1:
+            waiting.pop().flush()
+            return
+        links = waiting[:]
+        waiting.clear()
         for link in links:
             link.flush()
 

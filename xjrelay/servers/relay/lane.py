@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xjrelay.servers.relay.mesh_end import MeshEnd
-from xjrelay.servers.relay.sessions import Taking, UserSession
+from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import Switch
 from xjrelay.wire import fast
 from xjrelay.wire.errors import RemoteError
@@ -70,8 +70,12 @@ class Lane:
             if session.owed is None:
                 if there.pass_on(run):
                     return run.count
-            elif run.ids and _said(session, run, there):
-                return run.count
+            elif run.ids:
+                try:
+                    if session.say_run(run, there):
+                        return run.count
+                except RemoteError:  # too many recipients: the slow lane refuses the first, and answers
+                    return 0
         return _singly(run, session.say)
 
     def crossed(self, end: MeshEnd, lines: bytes) -> tuple[int, bool]:
@@ -101,13 +105,6 @@ def _acknowledged(session: UserSession, h: int) -> bool:
     except RemoteError:  # nothing has changed: the slow lane refuses it again, and answers
         return False
     return True
-
-
-def _said(session: UserSession, run: fast.Run, there: Taking) -> bool:
-    try:
-        return session.say_run(run, there)
-    except RemoteError:  # too many recipients: the slow lane refuses the first of them, and answers
-        return False
 
 
 def _singly(run: fast.Run, say: Callable[[str, str, str | None, bool, bytes], None]) -> int:

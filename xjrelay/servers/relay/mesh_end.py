@@ -125,7 +125,7 @@ class MeshEnd:
     def __init__(
         self, link: CarryingLink, mesh: Neighbourhood, relay: str, dialled: bool, place: Address
     ) -> None:
-        self.relay = relay
+        self.relay = self.full = relay
         self.dialled = dialled
         self.place = place
         self.view: dict[tuple[str, str], User] | None = {}
@@ -137,9 +137,6 @@ class MeshEnd:
         )
         self._gate = Gate()
         self._outcomes: Outcomes[str] = Outcomes(link.context, self._write_receipt)
-
-    def __str__(self) -> str:
-        return self.relay
 
     @property
     def is_in_use(self) -> bool:

@@ -82,11 +82,17 @@ class Exchange(Seam):
 
 
 class Taking(Seam):
-    """Where messages may go several at a time: a session here, or a link with another relay."""
+    """Where messages may go several at a time: a session here, or a link with another relay.
+
+    Attributes:
+        full: where that is: a full address, or the other relay's name.
+    """
+
+    full: str
 
     @property
     def reached(self) -> str:
-        """What becomes of a message that goes there now, as ``net.trace`` says it; `str` says where."""
+        """What becomes of a message that goes there now, as ``net.trace`` says it."""
 
     def take_run(self, said: fast.Run, run: Run) -> bool:
         """Messages with ids go there; False where they can't all go now, and then none has gone.
@@ -217,7 +223,8 @@ class UserSession:
         Raises:
             RemoteError: as for :meth:`say`.
         """
-        owed, pair, count = self.owed, self._pairs.get(said.to), said.count
+        owed, count = self.owed, said.count
+        pair = self._pairs.known.get(said.to) or self._pairs.get(said.to)
         if owed is None or not pair.admit(there, False, count):
             return False
         run = self._run
@@ -226,14 +233,16 @@ class UserSession:
         if not there.take_run(said, run):
             pair.settle(False, count)
             return False
-        self._count(owed, count)
+        owed.received += count
+        if self._report_call is None:
+            self._report_later()
         exchange = self._exchange
         if exchange.timings.here.credit and run.ids and not run.began:
             exchange.timings.here.credit -= 1
             run.began = exchange.context.clock.seconds()
             run.timed = len(run.ids)
         if (trace := exchange.context.trace) is not None:
-            trace.note(there.reached, run.from_, run.to, said.ids, str(there))
+            trace.note(there.reached, run.from_, run.to, said.ids, there.full)
         return True
 
     def _own(self, sender: str | None) -> str:
@@ -248,11 +257,14 @@ class UserSession:
             self._count(self.owed)
         raise RemoteError(Code.FORBIDDEN, "from is not this session's user")
 
-    def _count(self, owed: Delivery[Origin | Run], count: int = 1) -> None:
-        owed.receive(count)
+    def _count(self, owed: Delivery[Origin | Run]) -> None:
+        owed.received += 1
         if self._report_call is None:
-            exchange = self._exchange
-            self._report_call = exchange.context.clock.callLater(exchange.report_after, self._report)
+            self._report_later()
+
+    def _report_later(self) -> None:
+        exchange = self._exchange
+        self._report_call = exchange.context.clock.callLater(exchange.report_after, self._report)
 
     def _report(self) -> None:
         self._report_call = None
