@@ -12,8 +12,9 @@ import gc
 import ssl
 import time
 import weakref
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA384
@@ -28,6 +29,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from xjrelay.net.secure import RECORD, SecureFactory, SecureStream
+from xjrelay.net.socket import tune
 from xjrelay.net.tls import failure_reason, is_tls, own_certificate, peer_certificate
 from xjrelay.security.certificates import CertificateError
 from xjrelay.security.folder import Folder
@@ -215,6 +217,30 @@ class BytesTests(SecureTestCase):
         self.user.say(*[b"%03d" % number for number in range(100)])
         self.assertEqual(self.above.events[2:], [300])
 
+    def test_less_may_come_than_the_record_holds_that_it_ends(self) -> None:
+        """Nothing of it stays in the decryption, however few bytes it takes to end it."""
+        self.agreed()
+        word = bytes(range(256)) * (RECORD // 256)
+        for size in (1, 2, 17, 40, RECORD // 2, RECORD - 1, RECORD):
+            self.above.events.clear()
+            self.above.heard = b""
+            self.user.tls.write(word)
+            data = self.user.out.read()
+            self.stream.dataReceived(data[:-size])
+            self.assertEqual(self.above.events, [])
+            self.stream.dataReceived(data[-size:])
+            self.assertEqual((self.above.events, self.above.heard == word), ([RECORD], True), size)
+
+    def test_the_beginning_of_the_next_record_stops_nobody(self) -> None:
+        self.agreed()
+        self.user.tls.write(b"satu")
+        self.user.tls.write(b"lima")
+        data = self.user.out.read()
+        self.stream.dataReceived(data[: len(data) // 2 + 3])
+        self.assertEqual(self.above.heard, b"satu")
+        self.stream.dataReceived(data[len(data) // 2 + 3 :])
+        self.assertEqual(self.above.heard, b"satulima")
+
     def test_more_than_a_record_goes_both_ways(self) -> None:
         self.agreed()
         much = bytes(range(256)) * (RECORD * 5 // 256) + b"!"
@@ -263,6 +289,77 @@ class BytesTests(SecureTestCase):
         self.assertEqual(self.below.producerState, "paused")
         transport.resumeProducing()
         self.assertEqual(self.below.producerState, "producing")
+
+
+class TransportTests(SecureTestCase):
+    """What a link asks of its transport is asked of the one below."""
+
+    def test_each_goes_through_as_it_is(self) -> None:
+        asked: list[Any] = []
+
+        def note(name: str, *said: Any) -> str:
+            asked.append([name, *said])
+            return name
+
+        for name, *said in TRANSPORT:
+            setattr(self.below, name, partial(note, name))
+            answer = getattr(self.stream, name)(*said)
+            if name.startswith("getTcp"):
+                self.assertIs(answer, True)
+            elif name.startswith("get"):
+                self.assertEqual(answer, name)
+        self.assertEqual(asked, TRANSPORT)
+
+    def test_what_is_no_tcp_below_needs_no_tuning(self) -> None:
+        self.assertFalse(hasattr(self.below, "setTcpNoDelay"))
+        tune(cast(Any, self.stream), 20.0)
+        asked: list[bool] = []
+        for name in ("setTcpNoDelay", "setTcpKeepAlive"):
+            setattr(self.below, name, asked.append)
+        tune(cast(Any, self.stream), 20.0)
+        self.assertEqual(asked, [True, True])
+
+    def test_to_stop_producing_is_to_close(self) -> None:
+        self.agreed()
+        self.stream.stopProducing()
+        self.user.hear()
+        self.assertTrue(self.user.ended)
+
+    def test_its_attributes_are_found_without_a_detour(self) -> None:
+        """A hook for unknown ones, as wrappers of Twisted's have, makes the known ones ten times as dear."""
+        self.assertFalse(hasattr(SecureStream, "__getattr__"))
+        self.agreed()
+        self.user.say(b"halo")
+        self.stream.write(b"juga")
+        self.assertEqual(vars(self.stream), {})
+
+    def test_a_factory_behind_tls_hears_that_somebody_listens(self) -> None:
+        inner = Factory.forProtocol(Above)
+        listening = SecureFactory(self.server, inner)
+        listening.doStart()
+        self.assertEqual((listening.numPorts, inner.numPorts), (1, 1))
+        listening.doStop()
+        self.assertEqual((listening.numPorts, inner.numPorts), (0, 0))
+
+    def test_a_factory_behind_tls_may_want_no_connection(self) -> None:
+        inner = Factory()
+        self.patch(inner, "buildProtocol", lambda address: None)
+        self.assertIsNone(SecureFactory(self.server, inner).buildProtocol(None))
+
+
+TRANSPORT: list[Any] = [
+    ["getPeer"],
+    ["getHost"],
+    ["registerProducer", "somebody", True],
+    ["pauseProducing"],
+    ["resumeProducing"],
+    ["unregisterProducer"],
+    ["getTcpNoDelay"],
+    ["setTcpNoDelay", True],
+    ["getTcpKeepAlive"],
+    ["setTcpKeepAlive", True],
+    ["abortConnection"],
+]
 
 
 class EndTests(SecureTestCase):

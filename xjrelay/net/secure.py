@@ -4,7 +4,10 @@
 Why it exists: Twisted's layer (pyOpenSSL over memory buffers) cost three times what the relay itself
 costs a message, in calls from Python into C one by one, in buffers of its own, and in exceptions for
 "no more for now". Here a read is one decryption a record and one ``dataReceived`` in all, a write is
-one encryption and one ``send``; the cryptography is OpenSSL's either way. Memory buffers rather than a
+one encryption and one ``send``; the cryptography is OpenSSL's either way. Every attribute is a slot and
+every method of the transport's that a link calls is written out: a ``__getattr__`` for those, as Twisted's
+wrappers have it, makes each look at an attribute of its own ten times as dear, which was half of what
+was not OpenSSL's. Memory buffers rather than a
 socket owned by TLS, because so everything below stays the transport's business (limits, pauses,
 closing, a pipe in memory), and what is tested in memory is what runs. An answer of TLS's own (to a change
 of keys) goes out with the next write, which is the first that needs it.
@@ -29,11 +32,11 @@ from twisted.internet.interfaces import (
     IHandshakeListener,
     IProtocol,
     IProtocolFactory,
+    IPushProducer,
     ISSLTransport,
     ITransport,
 )
-from twisted.internet.protocol import connectionDone
-from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -56,8 +59,12 @@ class Showing(Seam):
 
 
 @implementer(ISSLTransport)
-class SecureStream(ProtocolWrapper):
+class SecureStream(Protocol):
     """One connection, between its transport and its protocol.
+
+    Args:
+        showing: what it is made with.
+        inner: the protocol.
 
     The protocol sees the connection before TLS is agreed upon, so that its deadline is running, and
     hears of the agreement as an ``IHandshakeListener``. What it writes before waits for that.
@@ -68,13 +75,15 @@ class SecureStream(ProtocolWrapper):
     """
 
     __slots__ = (
-        *("_agreed", "_deaf", "_early", "_incoming", "_outgoing", "_plain", "_raw", "_reason", "_silent"),
-        *("_tls", "own_certificate"),
+        *("_agreed", "_deaf", "_early", "_incoming", "_inner", "_outgoing", "_plain", "_raw", "_reason"),
+        *("_silent", "_tls", "connected", "disconnecting", "own_certificate", "transport"),
     )
 
-    def __init__(self, factory: SecureFactory, inner: IProtocol) -> None:
-        super().__init__(factory, inner)  # type: ignore[arg-type]  # which names another factory
-        showing = factory.showing
+    def __init__(self, showing: Showing, inner: IProtocol) -> None:
+        self._inner: Any = inner  # None when it is over
+        self.transport: ITransport | None = None
+        self.connected = 0
+        self.disconnecting = False
         self.own_certificate = showing.certificate
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = showing.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -103,7 +112,7 @@ class SecureStream(ProtocolWrapper):
         """Encrypt, and hand to the transport."""
         if not self._agreed:
             self._early.append(data)
-        elif not self._silent and data:
+        elif data and not self._silent:
             try:
                 sent = self._raw.write(data)
                 while sent < len(data):
@@ -141,20 +150,79 @@ class SecureStream(ProtocolWrapper):
         self.disconnecting = self._silent = self._deaf = True
         self._below.abortConnection()
 
+    def getPeer(self) -> Any:
+        """Where the other side is."""
+        return self._below.getPeer()
+
+    def getHost(self) -> Any:
+        """Where this side is."""
+        return self._below.getHost()
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+        """Whom the transport slows down: nothing waits here."""
+        self._below.registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """Nobody any more."""
+        self._below.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        """Read nothing for now."""
+        self._below.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self._below.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """Close, as a producer is asked to."""
+        self.loseConnection()
+
+    def getTcpNoDelay(self) -> bool:
+        """Of the transport; it is there with TCP alone, as the three that follow."""
+        return bool(self._below.getTcpNoDelay())
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Of the transport."""
+        self._below.setTcpNoDelay(enabled)
+
+    def getTcpKeepAlive(self) -> bool:
+        """Of the transport."""
+        return bool(self._below.getTcpKeepAlive())
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Of the transport."""
+        self._below.setTcpKeepAlive(enabled)
+
     # -- what the transport says -------------------------------------------------------------
 
     def makeConnection(self, transport: ITransport) -> None:
         """Connected; the other side begins."""
         self._plain = is_plain(cast(Any, transport))
-        super().makeConnection(transport)
+        self.transport = transport
+        self.connected = 1
+        self._inner.makeConnection(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Encrypted bytes."""
+        """Encrypted bytes: nearly always one record, whole."""
         if self._deaf:
             return
-        self._incoming.write(data)
-        if self._agreed or self._shake():
-            self._hear(min(len(data), RECORD))
+        incoming = self._incoming
+        incoming.write(data)
+        if not self._agreed and not self._shake():
+            return
+        size = RECORD if len(data) > RECORD else len(data)
+        try:
+            heard = self._raw.read(size)
+        except ssl.SSLError as error:
+            self._hear_no_more(error)
+            return
+        # Less than was asked for is all that its record had. To ask for the next one where there is none is
+        # an exception, dearer than the decryption.
+        if incoming.pending or not 0 < len(heard) < size:
+            self._hear_more(heard, size)
+        elif not self.disconnecting:
+            self._inner.dataReceived(heard)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is over, and whether that was announced."""
@@ -163,7 +231,8 @@ class SecureStream(ProtocolWrapper):
         elif self._agreed and not self._deaf and reason.check(ConnectionDone):
             reason = Failure(ConnectionLost("closed without a goodbye of TLS"))
         self._deaf = self._silent = True
-        super().connectionLost(reason)
+        inner, self._inner = self._inner, None  # which ends the circle that the two are
+        inner.connectionLost(reason)
 
     # -- TLS ---------------------------------------------------------------------------------
 
@@ -183,7 +252,7 @@ class SecureStream(ProtocolWrapper):
             return False
         self._agreed = True
         self._send()
-        listener = IHandshakeListener(self.wrappedProtocol, None)
+        listener = IHandshakeListener(self._inner, None)
         if listener is not None:
             listener.handshakeCompleted()
         early, self._early = self._early, []
@@ -192,32 +261,34 @@ class SecureStream(ProtocolWrapper):
             self._say_goodbye()
         return not self._deaf
 
-    def _hear(self, size: int) -> None:
-        """Decrypt all there is, and give it to the protocol at once."""
-        heard: list[bytes] = []
-        ended, failure = False, None
+    def _hear_more(self, heard: bytes, size: int) -> None:
+        """Decrypt all there is, after what is heard, and give it to the protocol at once."""
+        pieces: list[bytes] = []
         raw, incoming = self._raw, self._incoming
+        why: ssl.SSLError | None = None
         try:
-            while data := raw.read(size):
-                heard.append(data)
+            while heard:
+                pieces.append(heard)
                 if not incoming.pending and not raw.pending():
-                    break  # asking once more costs an exception, dearer than the decryption
-            else:
-                ended = True
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            ended = True
-        except ssl.SSLError:
-            failure = Failure()
-        if heard and not self.disconnecting:
-            self.wrappedProtocol.dataReceived(heard[0] if len(heard) == 1 else b"".join(heard))
-        if failure is not None:
-            self._fail(failure)
-        elif ended:
+                    break
+                heard = raw.read(size)
+        except ssl.SSLError as error:
+            why = error
+        if pieces and not self.disconnecting:
+            self._inner.dataReceived(b"".join(pieces))
+        if why is not None or not heard:
+            self._hear_no_more(why)
+
+    def _hear_no_more(self, why: ssl.SSLError | None) -> None:
+        """Nothing more can be decrypted: for now, or since TLS has ended, in a good way (None) or another."""
+        if isinstance(why, ssl.SSLWantReadError):
+            return
+        if why is None or isinstance(why, ssl.SSLZeroReturnError):
             self._say_goodbye()
             self._deaf = True
             self._below.loseConnection()
+        else:
+            self._fail(Failure(why))
 
     def _say_goodbye(self) -> None:
         if self._silent:
@@ -244,7 +315,7 @@ class SecureStream(ProtocolWrapper):
             self._below.write(data)
 
 
-class SecureFactory(WrappingFactory):
+class SecureFactory(Factory):
     """A listener's factory behind TLS.
 
     Args:
@@ -252,13 +323,21 @@ class SecureFactory(WrappingFactory):
         factory: of the protocols.
     """
 
-    protocol = SecureStream
-
     def __init__(self, showing: Showing, factory: IProtocolFactory) -> None:
-        super().__init__(factory)
         self.showing = showing
+        self._factory = factory
 
-    def buildProtocol(self, addr: IAddress | None) -> SecureStream | None:  # type: ignore[override]
+    def doStart(self) -> None:
+        """Somebody listens."""
+        self._factory.doStart()
+        super().doStart()
+
+    def doStop(self) -> None:
+        """Nobody listens any more."""
+        self._factory.doStop()
+        super().doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> SecureStream | None:
         """The inner protocol in TLS, or None where that is not wanted."""
-        inner = self.wrappedFactory.buildProtocol(addr)
-        return None if inner is None else SecureStream(self, inner)
+        inner = self._factory.buildProtocol(cast(Any, addr))
+        return None if inner is None else SecureStream(self.showing, inner)

@@ -21,12 +21,11 @@ def tune(transport: IStream, user_timeout: float) -> None:
     noticed after some 15 minutes of retransmissions. A UNIX socket or an in-memory pipe has
     neither, and needs neither.
     """
-    set_no_delay = getattr(transport, "setTcpNoDelay", None)
-    if set_no_delay is None:
-        return
-    set_no_delay(True)
-    transport.setTcpKeepAlive(True)
     under = getattr(transport, "transport", transport)  # TLS lies on a transport of its own
+    if not hasattr(under, "setTcpNoDelay"):
+        return
+    under.setTcpNoDelay(True)
+    under.setTcpKeepAlive(True)
     handle = under.getHandle() if hasattr(under, "getHandle") else None
     if isinstance(handle, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
         milliseconds = int(user_timeout * 1000)
