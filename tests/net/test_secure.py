@@ -12,180 +12,19 @@ import gc
 import ssl
 import time
 import weakref
-from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA384
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IHandshakeListener, ISSLTransport
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.testing import StringTransport
-from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from twisted.internet.interfaces import ISSLTransport
 
-from xjrelay.net.secure import RECORD, SecureFactory, SecureStream
-from xjrelay.net.socket import tune
-from xjrelay.net.tls import failure_reason, is_tls, own_certificate, peer_certificate
+from tests.net.secure_ends import HOST, SecureTestCase, key_update
+from xjrelay.net.secure import RECORD
+from xjrelay.net.tls import is_tls, own_certificate, peer_certificate
 from xjrelay.security.certificates import CertificateError
 from xjrelay.security.folder import Folder
-from xjrelay.security.tls import ServerTLS
-
-HOST = "10.0.0.5"
-
-
-class Below(StringTransport):
-    """The transport under TLS."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.aborted = False
-
-    def abortConnection(self) -> None:
-        self.aborted = True
-
-    def take(self) -> bytes:
-        """What was written since the last look."""
-        written: bytes = self.value()
-        self.clear()
-        return written
-
-
-@implementer(IHandshakeListener)
-class Above(Protocol):
-    """The protocol over TLS: notes what it is told, in order."""
-
-    def __init__(self) -> None:
-        self.events: list[Any] = []
-        self.heard = b""
-        self.reason: Failure | None = None
-
-    def connectionMade(self) -> None:
-        self.events.append("made")
-
-    def handshakeCompleted(self) -> None:
-        self.events.append("agreed")
-
-    def dataReceived(self, data: bytes) -> None:
-        self.events.append(len(data))
-        self.heard += data
-
-    def connectionLost(self, reason: Failure | None = None) -> None:
-        self.events.append("lost")
-        self.reason = reason
-
-
-class User:
-    """A client of the standard library's TLS.
-
-    Args:
-        context: what it is made with.
-        stream: the connection it talks to.
-        below: that one's transport.
-    """
-
-    def __init__(self, context: ssl.SSLContext, stream: SecureStream, below: Below) -> None:
-        self._in, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._in, self.out, server_hostname=HOST)
-        self.heard = b""
-        self.ended = False
-        self._stream = stream
-        self._below = below
-
-    def shake(self, piece: int = 1 << 20) -> None:
-        """The handshake, in pieces of so many bytes each way."""
-        for _ in range(4):
-            with contextlib.suppress(ssl.SSLWantReadError):
-                self.tls.do_handshake()
-            self.go(piece)
-
-    def say(self, *words: bytes) -> None:
-        """Each is a record of its own, all in one read."""
-        for word in words:
-            self.tls.write(word)
-        self.go()
-
-    def go(self, piece: int = 1 << 20) -> None:
-        """Carry over what waits, and hear what comes back."""
-        data = self.out.read()
-        for at in range(0, len(data), piece):
-            self._stream.dataReceived(data[at : at + piece])
-        self.hear()
-
-    def hear(self) -> None:
-        """What the other side has written."""
-        self._in.write(self._below.take())
-        try:
-            while data := self.tls.read(1 << 16):
-                self.heard += data
-            self.ended = True
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            self.ended = True
-
-
-def key_update(secrets: str) -> bytes:
-    """A record that says KeyUpdate and asks for one, under a client's first keys (RFC 8446, 7.3).
-
-    Args:
-        secrets: of the connection, in the form of NSS's key log.
-    """
-    [line] = [one.split() for one in secrets.splitlines() if one.startswith("CLIENT_TRAFFIC_SECRET_0")]
-    key, vector = expand(bytes.fromhex(line[2]), b"key", 32), expand(bytes.fromhex(line[2]), b"iv", 12)
-    inner = b"\x18\x00\x00\x01\x01" + b"\x16"  # key_update, three bytes of length, requested; handshake
-    header = b"\x17\x03\x03" + (len(inner) + 16).to_bytes(2, "big")
-    return header + AESGCM(key).encrypt(vector, inner, header)
-
-
-def expand(secret: bytes, label: bytes, size: int) -> bytes:
-    """HKDF-Expand-Label of RFC 8446, 7.1, with an empty context."""
-    full = b"tls13 " + label
-    info = size.to_bytes(2, "big") + bytes([len(full)]) + full + b"\x00"
-    return HKDFExpand(SHA384(), size, info).derive(secret)
-
-
-class SecureTestCase(SynchronousTestCase):
-    """A listener with a certificate, and a client that trusts its authority."""
-
-    allow_tls12 = False
-
-    def setUp(self) -> None:
-        self.folder = Folder(Path(self.mktemp()))
-        self.issued = self.folder.issue("relay1", [HOST], time.time())
-        self.server = ServerTLS(
-            self.issued.certificate, self.issued.key, self.allow_tls12, self.folder.authority_file
-        )
-        self.context = ssl.create_default_context(cafile=str(self.folder.authority_file))
-        self.connect()
-
-    def connect(self) -> None:
-        """A new connection; nothing has been said."""
-        self.below, self.above = Below(), Above()
-        built = SecureFactory(self.server, Factory.forProtocol(lambda: self.above)).buildProtocol(None)
-        assert built is not None
-        self.stream = built
-        self.stream.makeConnection(self.below)
-        self.user = User(self.context, self.stream, self.below)
-
-    def agreed(self) -> None:
-        """A new connection whose handshake is through."""
-        self.connect()
-        self.user.shake()
-        self.assertEqual(self.above.events, ["made", "agreed"])
-
-    def end(self, reason: Exception | None = None) -> None:
-        """The transport says that it is over."""
-        self.stream.connectionLost(Failure(reason or ConnectionDone()))
-
-    def lost(self) -> str:
-        """Why the protocol was told that it is over."""
-        assert self.above.reason is not None
-        return failure_reason(self.above.reason)
 
 
 class BytesTests(SecureTestCase):
@@ -289,77 +128,6 @@ class BytesTests(SecureTestCase):
         self.assertEqual(self.below.producerState, "paused")
         transport.resumeProducing()
         self.assertEqual(self.below.producerState, "producing")
-
-
-class TransportTests(SecureTestCase):
-    """What a link asks of its transport is asked of the one below."""
-
-    def test_each_goes_through_as_it_is(self) -> None:
-        asked: list[Any] = []
-
-        def note(name: str, *said: Any) -> str:
-            asked.append([name, *said])
-            return name
-
-        for name, *said in TRANSPORT:
-            setattr(self.below, name, partial(note, name))
-            answer = getattr(self.stream, name)(*said)
-            if name.startswith("getTcp"):
-                self.assertIs(answer, True)
-            elif name.startswith("get"):
-                self.assertEqual(answer, name)
-        self.assertEqual(asked, TRANSPORT)
-
-    def test_what_is_no_tcp_below_needs_no_tuning(self) -> None:
-        self.assertFalse(hasattr(self.below, "setTcpNoDelay"))
-        tune(cast(Any, self.stream), 20.0)
-        asked: list[bool] = []
-        for name in ("setTcpNoDelay", "setTcpKeepAlive"):
-            setattr(self.below, name, asked.append)
-        tune(cast(Any, self.stream), 20.0)
-        self.assertEqual(asked, [True, True])
-
-    def test_to_stop_producing_is_to_close(self) -> None:
-        self.agreed()
-        self.stream.stopProducing()
-        self.user.hear()
-        self.assertTrue(self.user.ended)
-
-    def test_its_attributes_are_found_without_a_detour(self) -> None:
-        """A hook for unknown ones, as wrappers of Twisted's have, makes the known ones ten times as dear."""
-        self.assertFalse(hasattr(SecureStream, "__getattr__"))
-        self.agreed()
-        self.user.say(b"halo")
-        self.stream.write(b"juga")
-        self.assertEqual(vars(self.stream), {})
-
-    def test_a_factory_behind_tls_hears_that_somebody_listens(self) -> None:
-        inner = Factory.forProtocol(Above)
-        listening = SecureFactory(self.server, inner)
-        listening.doStart()
-        self.assertEqual((listening.numPorts, inner.numPorts), (1, 1))
-        listening.doStop()
-        self.assertEqual((listening.numPorts, inner.numPorts), (0, 0))
-
-    def test_a_factory_behind_tls_may_want_no_connection(self) -> None:
-        inner = Factory()
-        self.patch(inner, "buildProtocol", lambda address: None)
-        self.assertIsNone(SecureFactory(self.server, inner).buildProtocol(None))
-
-
-TRANSPORT: list[Any] = [
-    ["getPeer"],
-    ["getHost"],
-    ["registerProducer", "somebody", True],
-    ["pauseProducing"],
-    ["resumeProducing"],
-    ["unregisterProducer"],
-    ["getTcpNoDelay"],
-    ["setTcpNoDelay", True],
-    ["getTcpKeepAlive"],
-    ["setTcpKeepAlive", True],
-    ["abortConnection"],
-]
 
 
 class EndTests(SecureTestCase):
@@ -597,6 +365,28 @@ class OldVersionTests(SecureTestCase):
     """TLS 1.2 where it is allowed."""
 
     allow_tls12 = True
+
+    def test_a_new_negotiation_is_refused_at_once(self) -> None:
+        for word in (b"", b"halo"):  # which is said before, in the same read
+            self.connect()
+            client = SSL.Connection(SSL.Context(SSL.TLSv1_2_METHOD), None)
+            client.set_connect_state()
+            for _ in range(2):
+                with contextlib.suppress(SSL.WantReadError):
+                    client.do_handshake()
+                self.stream.dataReceived(client.bio_read(1 << 16))
+                client.bio_write(self.below.take())
+            client.do_handshake()
+            if word:
+                client.send(word)
+            client.renegotiate()
+            with contextlib.suppress(SSL.WantReadError):
+                client.do_handshake()
+            self.stream.dataReceived(client.bio_read(1 << 16))
+            self.assertEqual(self.above.heard, word)
+            client.bio_write(self.below.take())
+            with self.assertRaisesRegex(SSL.Error, "no renegotiation"):
+                client.do_handshake()
 
     def test_it_is_spoken_with_the_ciphers_that_are_named(self) -> None:
         self.context.maximum_version = ssl.TLSVersion.TLSv1_2
