@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What a record of TLS costs in each form it can be had in here: ``python -m benchmarks.tls_forms``.
 
-On socket pairs, without a reactor: a client sends records of 160 bytes, the form under measurement reads
-each and writes one like it back. The figure is the process's CPU time for one read and one write, system
-calls included, the client's share subtracted by measuring it alone. ``docs/performance/tls.md`` has the
-figures and the choice.
+On socket pairs, without a reactor: a client sends records of 160 bytes; the form under measurement, with one
+context for all connections as a listener has it, reads each and writes one like it back. The figure is the
+process's CPU time for one read and one write, system calls included, the client's share not.
+``docs/performance/tls.md`` has the figures and the choice.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ WORD = b"x" * 160
 READ = 65536
 Serve = Callable[[], None]
 """Reads what came, and writes a word back."""
+Accept = Callable[[socket.socket], Serve]
+"""Makes a connection's."""
 
 
 class Echo(Protocol):
@@ -52,61 +54,71 @@ class Straight:
     def registerProducer(self, producer: object, streaming: bool) -> None: ...
 
 
-def plain(end: socket.socket, certificate: Certificate) -> Serve:
+def plain(certificate: Certificate) -> Accept:
     """Without TLS: the system calls alone."""
 
-    def serve() -> None:
-        end.recv(READ)
-        end.send(WORD)
+    def accept(end: socket.socket) -> Serve:
+        def serve() -> None:
+            end.recv(READ)
+            end.send(WORD)
 
-    return serve
+        return serve
+
+    return accept
 
 
-def sockets(end: socket.socket, certificate: Certificate) -> Serve:
+def sockets(certificate: Certificate) -> Accept:
     """The standard library's non-blocking SSL sockets."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.chain, certificate.key)
-    end.setblocking(False)
-    secure = context.wrap_socket(end, server_side=True, do_handshake_on_connect=False)
-    agreed = False
 
-    def serve() -> None:
-        nonlocal agreed
-        with suppress(ssl.SSLWantReadError):
-            if not agreed:
-                secure.do_handshake()
-                agreed = True
-            secure.recv(READ)
-            while secure.pending():
+    def accept(end: socket.socket) -> Serve:
+        end.setblocking(False)
+        secure = context.wrap_socket(end, server_side=True, do_handshake_on_connect=False)
+        agreed = False
+
+        def serve() -> None:
+            nonlocal agreed
+            with suppress(ssl.SSLWantReadError):
+                if not agreed:
+                    secure.do_handshake()
+                    agreed = True
                 secure.recv(READ)
-            secure.send(WORD)
+                while secure.pending():
+                    secure.recv(READ)
+                secure.send(WORD)
 
-    return serve
+        return serve
+
+    return accept
 
 
-def twisted(end: socket.socket, certificate: Certificate) -> Serve:
+def twisted(certificate: Certificate) -> Accept:
     """Twisted's layer: pyOpenSSL over memory buffers."""
     pem = certificate.chain.read_bytes() + certificate.key.read_bytes()
     options = PrivateCertificate.loadPEM(pem).options()
-    return _over(end, mutual_tls(options, Factory.forProtocol(Echo), Clock()))
+    return _over(mutual_tls(options, Factory.forProtocol(Echo), Clock()))
 
 
-def ours(end: socket.socket, certificate: Certificate) -> Serve:
+def ours(certificate: Certificate) -> Accept:
     """``net.secure``: the standard library over memory buffers."""
-    return _over(end, server_tls(ServerTLS(certificate.chain, certificate.key), Factory.forProtocol(Echo)))
+    return _over(server_tls(ServerTLS(certificate.chain, certificate.key), Factory.forProtocol(Echo)))
 
 
-def _over(end: socket.socket, factory: Any) -> Serve:
-    protocol = factory.buildProtocol(None)
-    protocol.makeConnection(Straight(end))
+def _over(factory: Any) -> Accept:
+    def accept(end: socket.socket) -> Serve:
+        protocol = factory.buildProtocol(None)
+        protocol.makeConnection(Straight(end))
 
-    def serve() -> None:
-        protocol.dataReceived(end.recv(READ))
+        def serve() -> None:
+            protocol.dataReceived(end.recv(READ))
 
-    return serve
+        return serve
+
+    return accept
 
 
-FORMS: dict[str, Callable[[socket.socket, Certificate], Serve]] = {
+FORMS: dict[str, Callable[[Certificate], Accept]] = {
     "no TLS": plain,
     "Twisted's layer": twisted,
     "SSL sockets": sockets,
@@ -158,9 +170,10 @@ def measure(name: str, certificate: Certificate, connections: int, rounds: int) 
 
 
 def _clients(name: str, certificate: Certificate, connections: int) -> Iterator[Client]:
+    accept = FORMS[name](certificate)
     for _ in range(connections):
         near, far = socket.socketpair()
-        yield Client(near, name != "no TLS", FORMS[name](far, certificate))
+        yield Client(near, name != "no TLS", accept(far))
 
 
 def main() -> None:
@@ -170,7 +183,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         certificate = make_certificate(Path(folder))
-        for connections in options.connections or (1, 200):
+        for connections in options.connections or (1, 200, 400):
             for name in FORMS:
                 cost = measure(name, certificate, connections, max(50, 5_000 // connections))
                 print(f"{name:16} {connections:4} connections {cost:6.2f} us a read and a write", flush=True)

@@ -224,11 +224,19 @@ class EndTests(SecureTestCase):
         """The collector looks seldom in a server; a connection is some 20 KB."""
         gc.disable()
         self.addCleanup(gc.enable)
-        self.end()
-        gone = weakref.ref(self.stream._tls)
-        del self.stream, self.user
-        self.above.transport = None
-        self.assertIsNone(gone())
+        for size, flipped in ((0, 0), (1 << 10, 0), (30, 0), (1 << 10, 1), (3, 0), (26, 1)):
+            self.agreed()
+            for word in (b"satu", b"lima"):
+                self.user.tls.write(word)
+            data = bytearray(self.user.out.read()[:size])
+            if data:
+                data[-1] ^= flipped
+                self.stream.dataReceived(bytes(data))
+            self.end()
+            gone = weakref.ref(self.stream._tls)
+            del self.stream, self.user, self.above.reason
+            self.above.transport = None
+            self.assertIsNone(gone(), (size, flipped))
 
 
 class HostileTests(SecureTestCase):

@@ -231,8 +231,11 @@ class SecureStream(Protocol):
         size = RECORD if len(data) > RECORD else len(data)
         try:
             heard = self._raw.read(size)
-        except Exception as error:
-            self._hear_no_more(error)
+        except ssl.SSLWantReadError:
+            self._leave()
+            return
+        except Exception:
+            self._hear_no_more(Failure())
             return
         # Less than was asked for is all that its record had. To ask for the next one where there is none is
         # an exception, dearer than the decryption.
@@ -286,32 +289,32 @@ class SecureStream(Protocol):
         """Decrypt all there is, after what is heard, and give it to the protocol at once."""
         pieces: list[bytes] = []
         raw, incoming = self._raw, self._incoming
-        why: Exception | None = None
+        why: Failure | None = None
         try:
             while heard:
                 pieces.append(heard)
                 if not incoming.pending and not raw.pending():
                     break
                 heard = raw.read(size)
-        except Exception as error:
-            why = error
+        except ssl.SSLWantReadError:
+            pass
+        except Exception:
+            why = Failure()
         self._leave()
         if pieces and not self.disconnecting:
             self._inner.dataReceived(b"".join(pieces))
         if why is not None or not heard:
             self._hear_no_more(why)
 
-    def _hear_no_more(self, why: Exception | None) -> None:
-        """Nothing more can be decrypted: for now, or since TLS has ended, in a good way (None) or another."""
+    def _hear_no_more(self, why: Failure | None) -> None:
+        """TLS has ended, in a good way (None) or another."""
         self._leave()
-        if isinstance(why, ssl.SSLWantReadError):
-            return
-        if why is None or isinstance(why, ssl.SSLZeroReturnError):
+        if why is None or why.check(ssl.SSLZeroReturnError):
             self._say_goodbye()
             self._deaf = True
             self._below.loseConnection()
         else:
-            self._fail(Failure(why))
+            self._fail(why)
 
     def _leave(self) -> None:
         """Leave the buffers empty, for the next connection: what follows an end is for nobody, an answer of
@@ -330,6 +333,7 @@ class SecureStream(Protocol):
 
     def _fail(self, failure: Failure) -> None:
         """TLS has broken: send its alert, and close."""
+        failure.cleanFailure()  # of the frames, which know us: a circle
         self._reason = self._reason or failure
         self._deaf = self._silent = self.disconnecting = True
         self._leave()
