@@ -53,14 +53,14 @@ class QuickReactor(EPollReactor):
             self.threadCallQueue
             or self._newTimedCalls
             or self._justStopped
-            or self._cancellations > max(50, len(calls) >> 1)
+            or (self._cancellations > 50 and self._cancellations > len(calls) >> 1)
             or not self.running
         ):
             if not calls:
                 return None
             wait: float = calls[0].time - self.seconds()
             if wait > 0:
-                return min(wait, _LONGEST)
+                return wait if wait < _LONGEST else _LONGEST  # min() and max() are 0.15 us each
         self.runUntilCurrent()
         timeout: float | None = self.timeout()
         return timeout if self.running else 0.0
