@@ -23,7 +23,8 @@ class InFlight:
     """Where each message on its way came from.
 
     Args:
-        most: messages that may be on their way; above it they fail with 503.
+        most: messages that may be on their way; above it they fail with 503. With ids of twelve characters
+            one takes 110 bytes where it stands in a row, else 190.
         timing: how long outcomes take.
         seconds: the clock.
     """
