@@ -178,6 +178,13 @@ class InFlightTests(SynchronousTestCase):
         self.flying.settle("a", ["x"], "delivered", None)
         self.assertEqual((len(self.timing), self.timing.total), (2, 11.0))
 
+    def test_an_outcome_that_comes_by_itself_is_timed_as_well(self) -> None:
+        self.timing.credit = 1
+        self.row("1", "2")
+        self.now = 3.0
+        self.flying.pop("a", "1")
+        self.assertEqual((len(self.timing), self.timing.total), (1, 3.0))
+
     @given(
         st.lists(
             st.tuples(

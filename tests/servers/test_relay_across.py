@@ -12,11 +12,13 @@ from typing import Any
 
 from tests.servers.relay_house import Line
 from tests.servers.test_relay_delivery import ONE, TWO, Delivery, ack, bodies, outcomes, receipt
+from xjrelay.net.protocol import Link
 from xjrelay.net.trace import Trace
 from xjrelay.servers.relay.in_flight import InFlight
 from xjrelay.servers.relay.mesh_end import MeshEnd
 from xjrelay.servers.relay.outcomes import Origin
 from xjrelay.servers.relay.switch import RelaySettings
+from xjrelay.wire import fast
 
 
 def plain(from_: str, to: str, message_id: str, **more: Any) -> bytes:
@@ -120,6 +122,31 @@ class RowTests(Across):
         self.assertEqual(self.told(), {("delivered", None): ["1", "2"]})
         self.assertEqual((self.singly, self.in_flight), (["carried"] * 2, 0))
 
+    def test_receipts_between_rows_keep_nothing_from_crossing_as_a_row(self) -> None:
+        self.say("1", "2", line=self.fajar, from_="Fajar", to="Esa")
+        end = self.one.switch.way_to("relay2")
+        assert isinstance(end, MeshEnd)
+        assert isinstance(end._link, Link)
+        came = [
+            *(plain("Fajar", "Esa", one) for one in "34"),
+            json.dumps(receipt("Esa", "delivered", "8", "9"), separators=(",", ":")).encode(),
+            *(plain("Fajar", "Esa", one) for one in "567"),
+        ]
+        self.say("8", "9")
+        rows: list[int] = []
+        runs = fast.runs
+
+        def read(lines: bytes) -> tuple[list[fast.Run | fast.PlainAck], bool]:
+            rows.append(lines.count(b"\n"))
+            return runs(lines)
+
+        self.patch(fast, "runs", read)
+        end._link.dataReceived(b"".join(one + b"\n" for one in came))
+        self.assertEqual((rows, self.singly), ([2, 3], []))
+        self.house.settle()
+        heard = [frame for frame in self.esa.take() if "stanza" in frame]
+        self.assertEqual([frame.get("body", frame.get("ids")) for frame in heard], [*"1234567", ["8", "9"]])
+
     def test_of_a_sender_without_acknowledgement_those_with_ids_are_known_one_by_one(self) -> None:
         gita = self.house.joined(self.one, "Gita")
         self.say("1", "2", line=gita, from_="Gita")
@@ -170,9 +197,9 @@ class RowTests(Across):
         self.assertEqual(self.told(), {("stored", None): ["1", "2"]})
         gita = self.house.user(self.two, "Gita", ack=True)
         self.house.wait(1.0)
-        self.say("3", to="Gita")
-        gita.say(ack(3))
-        self.assertEqual(self.told(), {("delivered", None): ["3"]})
+        self.say("3", "4", to="Gita")
+        gita.say(ack(4))
+        self.assertEqual(self.told(), {("delivered", None): ["3", "4"]})
         self.assertEqual((len(timings.mesh), len(timings.here)), (1, 0))
 
 
@@ -273,7 +300,7 @@ class EndingTests(Across):
         self.begin_again("45")
         self.assertEqual(bodies(line), ["4", "5"])
 
-    def test_while_a_gate_is_closed_to_anybody_all_go_one_by_one(self) -> None:
+    def test_a_gate_that_is_closed_to_one_pair_lets_rows_of_others_pass(self) -> None:
         gita, _ = self.acked(self.one, "Gita")
         hadi, _ = self.acked(self.two, "Hadi")
         self.house.wait(1.0)
@@ -281,8 +308,11 @@ class EndingTests(Across):
         self.house.network.partition("10.0.0.2", TWO)
         self.house.user(self.two, "Fajar", ack=True)  # in place of one that had not acknowledged
         self.singly.clear()  # what is handed over goes one by one
+        self.say("2", "3", line=gita, from_="Gita")
+        self.assertEqual((self.told(gita), self.singly), ({("failed", 503): ["2", "3"]}, ["carried"] * 2))
+        self.singly.clear()
         self.say("1", "2", to="Hadi")
-        self.assertEqual((bodies(hadi), self.singly), (["1", "2"], ["carried"] * 2))
+        self.assertEqual((bodies(hadi), self.singly), (["1", "2"], []))
         hadi.say(ack(2))
         self.assertEqual(self.told(), {("delivered", None): ["1", "2"]})
 

@@ -23,7 +23,8 @@ class InFlight:
     """Where each message on its way came from.
 
     Args:
-        most: messages that may be on their way; above it they fail with 503.
+        most: messages that may be on their way; above it they fail with 503. With ids of twelve characters
+            one takes 110 bytes where it stands in a row, else 190.
         timing: how long outcomes take.
         seconds: the clock.
     """
@@ -52,16 +53,21 @@ class InFlight:
         """
         from_, message_id = origin.from_, origin.id
         assert message_id is not None
-        older = self._origins.get(from_, {}).get(message_id)
-        if older is None and self._count >= self._most:
-            origin.sender.settled(origin, "failed", Code.NOT_NOW)
-            return
+        known = self._origins.get(from_)
+        older = None if known is None else known.get(message_id)
         if older is None:
+            if self._count >= self._most:
+                origin.sender.settled(origin, "failed", Code.NOT_NOW)
+                return
             self._count += 1
         elif older.pair is not None:
             older.pair.settle(False)
-        self._origins.setdefault(from_, {})[message_id] = origin
-        self._time(from_, message_id)
+        if known is None:
+            self._origins[from_] = {message_id: origin}
+        else:
+            known[message_id] = origin
+        if self._timing.credit:
+            self._time(from_, message_id)
         if not write(frame):
             self.settle(from_, [message_id], "failed", Code.NOT_NOW)
 
@@ -84,15 +90,11 @@ class InFlight:
         else:
             return False
         self._count += count
-        self._time(from_, ids[0])
+        if self._timing.credit:
+            self._time(from_, ids[0])
         if not write(said.lines, count):
             self.settle(from_, ids, "failed", Code.NOT_NOW)
         return True
-
-    def _time(self, from_: str, message_id: str) -> None:
-        if self._timing.credit:
-            self._timing.credit -= 1
-            self._began[from_, message_id] = self._seconds()
 
     def settle(self, from_: str, ids: list[str], status: str, code: int | None) -> None:
         """The same outcome of several messages has come, in any order; their senders are told.
@@ -106,12 +108,20 @@ class InFlight:
         _tell(self._take(from_, ids), ids, status, code)
 
     def pop(self, from_: str, message_id: str) -> Origin | None:
-        """Its outcome has come; None when nothing was known of it."""
-        (origin,) = self._take(from_, [message_id])
+        """One message's outcome has come, which the caller tells; None when nothing was known of it."""
+        origins = self._origins.get(from_)
+        origin = None if origins is None else origins.pop(message_id, None)
+        if origins is None or origin is None:
+            return None
+        self._count -= 1
+        if not origins:
+            del self._origins[from_]
+        if self._began:
+            self._timed(from_, [message_id])
         return origin.origin(message_id) if isinstance(origin, Run) else origin
 
     def _take(self, from_: str, ids: list[str]) -> list[Origin | Run | None]:
-        """Their origins, which are forgotten; None for whichever is unknown."""
+        """Where they came from, which is forgotten; None for whichever is unknown."""
         origins = self._origins.get(from_)
         if origins is None:
             return [None] * len(ids)
@@ -121,10 +131,17 @@ class InFlight:
         if not origins:
             del self._origins[from_]
         if self._began:
-            now = self._seconds()
-            for place in self._began.keys() & zip(repeat(from_), ids):
-                self._timing.observe(now - self._began.pop(place))
+            self._timed(from_, ids)
         return found
+
+    def _time(self, from_: str, message_id: str) -> None:
+        self._timing.credit -= 1
+        self._began[from_, message_id] = self._seconds()
+
+    def _timed(self, from_: str, ids: list[str]) -> None:
+        now = self._seconds()
+        for place in self._began.keys() & zip(repeat(from_), ids):
+            self._timing.observe(now - self._began.pop(place))
 
     def fail(self, batch: Batch) -> None:
         """The link is gone: none of them has an outcome, so none will."""

@@ -26,6 +26,9 @@ from xjrelay.wire.framing import LF
 NOTHING = (0, False)
 """Of what was read, the lane is done with nothing."""
 
+RECEIPT = b'\n{"stanza":"receipt"'
+"""How a receipt begins that follows something, as relays of ours write it; any other costs a little more."""
+
 
 class Lane:
     """Says what was read, as far as it is ordinary.
@@ -79,9 +82,19 @@ class Lane:
         return _singly(run, session.say)
 
     def crossed(self, end: MeshEnd, lines: bytes) -> tuple[int, bool]:
-        """What another relay carried here; the same."""
+        """What another relay carried here; the same.
+
+        Receipts stand between messages that cross both ways. They are no matter of the lane's, and what comes
+        before the first is read at once only without it.
+        """
         if not end.is_in_use:
             return NOTHING
+        if before := lines.find(RECEIPT) + 1:
+            done, _ = self._crossed(end, lines[:before])
+            return done, False
+        return self._crossed(end, lines)
+
+    def _crossed(self, end: MeshEnd, lines: bytes) -> tuple[int, bool]:
         find, speaks_for, relay = self._find, self._table.speaks_for, end.relay
         runs, is_all = self._runs(lines)
         done = 0

@@ -213,7 +213,9 @@ class MeshEnd:
     def carried_run(self, said: fast.Run, there: UserSession) -> bool:
         """Messages with ids of a user that the other relay has announced, to a session here; False where
         they are to be carried one by one."""
-        if self._gate or there.owed is None:  # one that goes back, or an activity each
+        if there.owed is None:  # an activity each
+            return False
+        if self._gate and not self._gate.passes(said.from_, said.to, False):
             return False
         if not there.take_run(said, Run(self, said.from_, said.to, None)):
             return False

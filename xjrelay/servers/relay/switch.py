@@ -58,7 +58,7 @@ class RelaySettings:
         who_timeout: seconds the manager has to answer that.
         ask_interval: seconds after which the trackers are asked again while there is no manager.
         report_after: seconds after which a sender hears how many of its messages were had.
-        max_in_flight: messages with an id that may be on their way over one link.
+        max_in_flight: messages with an id that may be on their way over one link; 20 MB at the default.
         hand_over: seconds the manager has to store what is owed when the relay stops.
         mesh_patience: seconds that links of one pair of relays have to answer a ping.
         mesh_links: links of one pair that may be open at once, waiting for a choice.
