@@ -134,13 +134,14 @@ class RowTests(Across):
         ]
         self.say("8", "9")
         rows: list[int] = []
-        runs = fast.runs
+        lane = self.one.peers.lane
+        runs = lane._runs
 
         def read(lines: bytes) -> tuple[list[fast.Run | fast.PlainAck], bool]:
             rows.append(lines.count(b"\n"))
             return runs(lines)
 
-        self.patch(fast, "runs", read)
+        self.patch(lane, "_runs", read)
         end._link.dataReceived(b"".join(one + b"\n" for one in came))
         self.assertEqual((rows, self.singly), ([2, 3], []))
         self.house.settle()

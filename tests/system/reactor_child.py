@@ -7,6 +7,7 @@ Run by :mod:`tests.system.test_reactor`: a process has one reactor, and the test
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -15,7 +16,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import provider
 
-from xjrelay.net.reactor import install
+from xjrelay.net.reactor import MOST_HELD, install
 
 SIZE = 3_000_000
 
@@ -57,6 +58,60 @@ class Asker(Protocol):
         self.ended.callback(type(reason.value).__name__)
 
 
+class Together(Protocol):
+    """Is read in one turn with others of its kind; at "end" the others are ended, at "lose" closed.
+
+    Attributes:
+        all: those there are, in the order they came.
+        heard: what each was told, and ``written`` where what they gathered was written.
+    """
+
+    transport: Any
+    all: list[Together] = []
+    heard: list[str] = []
+
+    def connectionMade(self) -> None:
+        self.all.append(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard.append(f"{self.all.index(self)} {data.decode()}")
+        self.transport.reactor.batch.add(self)
+        for other in self.all:
+            if data == b"end" and other is not self:
+                other.transport.abortConnection()
+            elif data == b"lose" and other is not self:
+                other.transport.loseConnection()
+
+    def flush(self) -> None:
+        self.heard.append("written")
+
+
+def _soon(reactor: Any) -> Deferred[None]:
+    done: Deferred[None] = Deferred()
+    reactor.callLater(0.02, done.callback, None)
+    return done
+
+
+async def together(reactor: Any, *said: bytes) -> list[str]:
+    """What is told of what several say before one turn."""
+    Together.all.clear()
+    Together.heard.clear()
+    port = reactor.listenTCP(0, Factory.forProtocol(Together), interface="127.0.0.1")
+    place = ("127.0.0.1", port.getHost().port)
+    ends = [socket.create_connection(place) for _ in said]
+    while len(Together.all) < len(said):
+        await _soon(reactor)
+    for end, what in zip(ends, said, strict=True):
+        end.sendall(what)
+    while not Together.heard or Together.heard[-1] != "written":
+        await _soon(reactor)
+    await _soon(reactor)
+    for end in ends:
+        end.close()
+    await port.stopListening()
+    return [*Together.heard]
+
+
 def main() -> None:
     """Run all of it."""
     told: dict[str, Any] = {"installed": install(), "again": install()}
@@ -88,6 +143,11 @@ def main() -> None:
         told["echo"] = await ask(b"x" * SIZE, SIZE)
         told["close"] = await ask(b"close")
         told["fail"] = await ask(b"fail")
+        told["together"] = await together(reactor, b"a", b"b")
+        told["ended"] = await together(reactor, b"end", b"b", b"c")
+        told["closed"] = await together(reactor, b"lose", b"b")
+        much = await together(reactor, b"a" * MOST_HELD, b"b")
+        told["much"] = [one[:3] for one in much]
         told["thread"] = await deferToThread(lambda: "back")
         order: list[int] = []
         done: Deferred[None] = Deferred()

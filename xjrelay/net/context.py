@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol as Seam
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from xjrelay.domain.histogram import Histogram
 from xjrelay.domain.limits import Rates
@@ -24,6 +25,9 @@ from xjrelay.wire.framing import DEFAULT_MAX_FRAME
 
 TRUSTED_MAX_FRAME = 16 * 1024 * 1024
 """What a dialler accepts from a server it chose: a roster of 10,000 is one frame."""
+
+
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +98,9 @@ class Flushable(Seam):
 
 
 class Batch:
-    """Gathers what is written while one read is worked through.
+    """Gathers what is written while one read is worked through, or all reads of a turn (``net.reactor``).
 
-    All frames of a read that go to one destination become one write: a system call costs more
+    All frames that go to one destination meanwhile become one write: a system call costs more
     than a message. Outside a read a link writes at once.
 
     Attributes:
@@ -121,14 +125,13 @@ class Batch:
     def end(self) -> None:
         """Write everything gathered."""
         self.open = False
-        waiting = self._waiting
-        if len(waiting) == 1:
-            waiting.pop().flush()
-            return
-        links = waiting[:]
-        waiting.clear()
+        links = self._waiting[:]
+        self._waiting.clear()
         for link in links:
-            link.flush()
+            try:
+                link.flush()
+            except Exception:  # the others' must not stay where it is
+                _log.failure("what was gathered could not be written")
 
 
 @dataclass(slots=True)

@@ -33,7 +33,7 @@ from twisted.application.service import MultiService
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
-from xjrelay.net.context import Limits
+from xjrelay.net.context import Batch, Limits
 from xjrelay.net.metrics import Part
 from xjrelay.security.certificates import CertificateError
 from xjrelay.security.private import PrivateFileError
@@ -119,6 +119,12 @@ def quick_reactor() -> None:
         from xjrelay.net.reactor import install  # noqa: PLC0415  # there is none elsewhere
 
         install()
+
+
+def batch(reactor: Any) -> Batch:
+    """What gathers a relay's writes: the reactor's, where it has one for all the reads of a turn."""
+    found = getattr(reactor, "batch", None)
+    return found if isinstance(found, Batch) else Batch()
 
 
 def plugin_name(program: str) -> str:

@@ -31,6 +31,7 @@ from xjrelay.servers.reloading import SecretChange, limiting, rereading, whole
 from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.startup import (
     Program,
+    batch,
     cluster_secret,
     data_folder,
     database_file,
@@ -70,6 +71,7 @@ def make_service(options: Any, reactor: Any, serving: Serving = ANNOUNCE) -> Pro
             vouch=security.vouch,
             trace=remembering(options, reactor, "manager"),
             prefix=prefix(options),
+            batch=batch(reactor),
         ),
         stores=open_manager_stores(reactor, database),
         secret=cluster_secret(options),

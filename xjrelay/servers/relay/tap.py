@@ -21,6 +21,7 @@ from xjrelay.servers.reloading import limiting, rereading
 from xjrelay.servers.security import LinkSecurity, hanging_up
 from xjrelay.servers.startup import (
     Program,
+    batch,
     cluster_secret,
     collect_seldom,
     data_folder,
@@ -56,6 +57,7 @@ def build(
         vouch=security.vouch,
         trace=remembering(options, reactor, "relay"),
         prefix=prefix(options),
+        batch=batch(reactor),
     )
     settings = _settings(options)
     relay = Relay(
