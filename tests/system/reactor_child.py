@@ -19,6 +19,10 @@ from zope.interface import provider
 from xjrelay.net.reactor import MOST_HELD, install
 
 SIZE = 3_000_000
+READ = 64 * 1024
+"""Bytes that one read takes at most."""
+ROOM = 2**20
+"""Bytes that the kernel keeps of one connection, so that all is there before anything is read."""
 
 
 class Echo(Protocol):
@@ -98,10 +102,12 @@ async def together(reactor: Any, *said: bytes) -> list[str]:
     Together.heard.clear()
     port = reactor.listenTCP(0, Factory.forProtocol(Together), interface="127.0.0.1")
     place = ("127.0.0.1", port.getHost().port)
+    port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
     ends = [socket.create_connection(place) for _ in said]
     while len(Together.all) < len(said):
         await _soon(reactor)
     for end, what in zip(ends, said, strict=True):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
         end.sendall(what)
     while not Together.heard or Together.heard[-1] != "written":
         await _soon(reactor)
@@ -110,6 +116,36 @@ async def together(reactor: Any, *said: bytes) -> list[str]:
         end.close()
     await port.stopListening()
     return [*Together.heard]
+
+
+async def all_together(reactor: Any) -> dict[str, list[str]]:
+    """Every case of it."""
+    much = await together(reactor, b"a" * MOST_HELD, b"b")
+    more = await together(reactor, b"a" * 3 * READ, b"b")
+    return {
+        "together": await together(reactor, b"a", b"b"),
+        "ended": await together(reactor, b"end", b"b", b"c"),
+        "closed": await together(reactor, b"lose", b"b"),
+        "much": [one[:3] for one in much],
+        "more": [one[:3] for one in more],
+    }
+
+
+async def timers(reactor: Any) -> list[int]:
+    """In which order calls come, of which one breaks, one is put off and many are cancelled."""
+    order: list[int] = []
+    done: Deferred[None] = Deferred()
+    moved = reactor.callLater(0.001, order.append, 3)
+    reactor.callLater(0.02, order.append, 2)
+    reactor.callLater(0.01, order.append, 1)
+    reactor.callLater(0.06, done.callback, None)
+    reactor.callLater(0.005, order.append, 9).cancel()
+    reactor.callLater(0.0, _broken)
+    moved.reset(0.03)
+    for _ in range(200):
+        reactor.callLater(100.0, order.append, 9).cancel()
+    await done
+    return order
 
 
 def main() -> None:
@@ -143,25 +179,9 @@ def main() -> None:
         told["echo"] = await ask(b"x" * SIZE, SIZE)
         told["close"] = await ask(b"close")
         told["fail"] = await ask(b"fail")
-        told["together"] = await together(reactor, b"a", b"b")
-        told["ended"] = await together(reactor, b"end", b"b", b"c")
-        told["closed"] = await together(reactor, b"lose", b"b")
-        much = await together(reactor, b"a" * MOST_HELD, b"b")
-        told["much"] = [one[:3] for one in much]
+        told.update(await all_together(reactor))
         told["thread"] = await deferToThread(lambda: "back")
-        order: list[int] = []
-        done: Deferred[None] = Deferred()
-        moved = reactor.callLater(0.001, order.append, 3)
-        reactor.callLater(0.02, order.append, 2)
-        reactor.callLater(0.01, order.append, 1)
-        reactor.callLater(0.06, done.callback, None)
-        reactor.callLater(0.005, order.append, 9).cancel()
-        reactor.callLater(0.0, _broken)
-        moved.reset(0.03)
-        for _ in range(200):
-            reactor.callLater(100.0, order.append, 9).cancel()
-        await done
-        told["timers"] = order
+        told["timers"] = await timers(reactor)
         await port.stopListening()
 
     finished: list[Failure] = []

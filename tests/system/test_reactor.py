@@ -38,6 +38,7 @@ class QuickReactorTests(SynchronousTestCase):
                 "ended": ["0 end", "written"],
                 "closed": ["0 lose", "written"],
                 "much": ["0 a", "wri", "1 b", "wri"],
+                "more": ["0 a", "wri"] * 3 + ["1 b", "wri"],
                 "thread": "back",
                 "timers": [1, 2, 3],
                 "shutdown": True,
