@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import ISSLTransport
+from twisted.python.failure import Failure
 
 from tests.net.secure_ends import HOST, SecureTestCase, key_update
 from xjrelay.net.secure import RECORD
