@@ -111,6 +111,7 @@ def sentence(one: Event) -> str:
         "delivered": f"delivered; {told}",
         "stored": f"stored on disk; {told}",
         "failed": f"failed: {reason(one.where)}; {told}",
+        "passed over": f"too much came at once: {one.where} events were not remembered, perhaps some of it",
     }
     return words.get(one.event, f"{one.event} {one.where}")
 
@@ -186,6 +187,7 @@ def _nothing(call: Call) -> str:
     if call.args.files:
         return f"no line is about {call.args.id}; was it logged (--log-format json --log-messages)?"
     return (
-        f"nobody remembers {call.args.id}: it is long ago (--trace says how much is remembered), has another"
-        " id, or went between sessions without acknowledgement, which leave no trace"
+        f"nobody remembers {call.args.id}: it is long ago (--trace says how much is remembered), came when"
+        " too much came at once, has another id, or went between sessions without acknowledgement, which"
+        " leave no trace"
     )

@@ -3,7 +3,9 @@
 
 A ring of a bounded number of events, read when an operator asks for one message's life (``xj trace``).
 Never a body. Messages that were said in a row are one event with all their ids, whose list is kept
-as it is: so remembering costs a fraction of what carrying does. Knows no link and no stanza.
+as it is: so remembering costs a fraction of what carrying does. In a second no more is remembered than is
+kept at all: what would be forgotten before anybody can ask is counted, and the count remembered. Knows
+no link and no stanza.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ EVENTS: Final = {
     "delivered": "its sender, or the relay that it came from, was told: the recipient has it",
     "stored": "likewise: it is on disk",
     "failed": "likewise: with the code",
+    "passed over": "more came in that second than is kept at all: so many events were not remembered",
 }
 """What may be remembered, and what it means; what follows the colon in the page is :attr:`Note.where`."""
 
@@ -59,15 +62,23 @@ class Trace:
     Args:
         seconds: the clock.
         most: how many are remembered, each message's counted by itself.
+        a_second: of these, how many in one second; as many as there is room for, unless said.
 
     Attributes:
         on_note: called with each; None when nobody wants it.
     """
 
-    __slots__ = ("_at", "_count", "_ids", "_most", "_pair", "_ring", "_seconds", "on_note")
+    __slots__ = (
+        *("_a_second", "_at", "_count", "_ids", "_left", "_most", "_pair", "_passed_over", "_ring"),
+        *("_second", "_seconds", "on_note"),
+    )
 
-    def __init__(self, seconds: Callable[[], float], most: int) -> None:
+    def __init__(self, seconds: Callable[[], float], most: int, a_second: int | None = None) -> None:
         self._seconds = seconds
+        self._a_second = most if a_second is None else a_second
+        self._left = 0  # of those of this second
+        self._second = float("-inf")  # when the next one begins
+        self._passed_over = 0
         self._most = most
         self._ring: deque[tuple[float, str, str, str, Sequence[str], str]] = deque()
         self._count = 0
@@ -86,7 +97,14 @@ class Trace:
 
     def note(self, event: str, from_: str, to: str, ids: Sequence[str], where: str) -> None:
         """Something happened to messages of one pair. Their ids are not to change any more."""
-        one = (self._seconds(), event, from_, to, ids, where)
+        now = self._seconds()
+        if now >= self._second:
+            self._begin(now)
+        if self._left <= 0 and self.on_note is None:
+            self._passed_over += len(ids)
+            return
+        self._left -= len(ids)
+        one = (now, event, from_, to, ids, where)
         self._ring.append(one)
         self._count += len(ids)
         if self._count > self._most:
@@ -97,14 +115,27 @@ class Trace:
     def note_one(self, event: str, from_: str, to: str, message_id: str, where: str) -> None:
         """The same of one message. What is said in a row becomes one event here, too."""
         now, pair = self._seconds(), (event, from_, to, where)
-        if pair == self._pair and now - self._at < IN_A_ROW and self.on_note is None:
+        joins = pair == self._pair and now - self._at < IN_A_ROW and self.on_note is None
+        if joins and self._left > 0 and now < self._second:
             self._ids.append(message_id)
+            self._left -= 1
             self._count += 1
             if self._count > self._most:
                 self._forget()
             return
         self._pair, self._at, self._ids = pair, now, [message_id]
         self.note(event, from_, to, self._ids, where)
+
+    def _begin(self, now: float) -> None:
+        """Another second, in which as much may be remembered; and how much was not, of the last."""
+        self._left = self._a_second
+        self._second = now + 1.0
+        self._tell_passed_over(now)
+
+    def _tell_passed_over(self, now: float) -> None:
+        if self._passed_over:
+            self._ring.append((now, "passed over", "", "", (), str(self._passed_over)))
+            self._passed_over = 0
 
     def _forget(self) -> None:
         while self._count > self._most:
@@ -114,5 +145,12 @@ class Trace:
                 self._at = float("-inf")
 
     def find(self, message_id: str) -> list[Note]:
-        """All that is remembered of a message, in order; ids of several senders may be alike."""
-        return [Note(*one) for one in self._ring if message_id in one[4]]
+        """All that is remembered of a message, in order, and whether something was passed over since then.
+
+        Ids of several senders may be alike.
+        """
+        self._tell_passed_over(self._seconds())
+        found = [Note(*one) for one in self._ring if message_id in one[4] or one[1] == "passed over"]
+        while found and found[0].event == "passed over":
+            del found[0]
+        return found
