@@ -51,7 +51,7 @@ pytest: .venv/.installed-test
 	$(BIN)/pytest $(PYTEST_TESTS)
 
 # The fast lane compiled (docs/performance/steps.md), in a folder of its own, and held to the same tests.
-COMPILED_TESTS = tests/wire/test_fast.py tests/fuzz/test_targets.py tests/servers/test_relay.py \
+COMPILED_TESTS = tests/wire/test_fast.py tests/wire/test_spelling.py tests/fuzz/test_targets.py tests/servers/test_relay.py \
 	tests/servers/test_relay_delivery.py tests/servers/test_relay_lane.py
 compiled: .venv/.installed-test
 	@rm -rf build/compiled build/lib.* build/temp.*; mkdir -p build/compiled
