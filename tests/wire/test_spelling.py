@@ -120,6 +120,10 @@ class SpellingTests(SynchronousTestCase):
                     ends = known.extent(before + ours + after, len(before))
                     self.assertEqual(ends, len(before + ours), (count, before, after))
 
+    def test_what_is_long_before_its_texts_come_is_not_learnt(self) -> None:
+        with self.assertRaises(ValueError):
+            Spelling(line(ORDERS[0], "é" * 129, "é" * 129, "halo", ""), "é" * 129, "é" * 129)
+
 
 class SpellingsTests(SynchronousTestCase):
     """Those that are known."""

@@ -30,8 +30,11 @@ import msgspec
 from xjrelay.wire.framing import LF
 from xjrelay.wire.stanzas import Id
 
-MAX_KNOWN: Final = 8192
+MAX_KNOWN: Final = 4096
 """Spellings that are remembered, half a kilobyte each; when they are so many, all are forgotten."""
+
+MAX_HEAD: Final = 512
+"""Bytes of a head; with a longer one nothing is learnt."""
 
 _BODY: Final = b'"body":"'
 _ID: Final = b'"id":"'
@@ -55,7 +58,8 @@ class Spelling:
         from_: its sender.
 
     Raises:
-        ValueError: its body or id isn't made of letters that stand for themselves, so that nothing is learnt.
+        ValueError: nothing is learnt of it: its body or id isn't made of letters that stand for themselves,
+            or it is long before they come.
     """
 
     __slots__ = ("from_", "head", "marks", "middle", "seam", "tail", "to")
@@ -73,8 +77,8 @@ class Spelling:
         self.middle = line[line.index(_QUOTE, first) : last] if first < last else b""
         self.seam = self.tail + self.head
         self.marks = (self.head + self.middle + self.tail).translate(None, _LETTERS)
-        if line.translate(None, _LETTERS) != self.marks:
-            raise ValueError("the texts that vary are not of letters alone")
+        if first > MAX_HEAD or line.translate(None, _LETTERS) != self.marks:
+            raise ValueError("too long, or the texts that vary are not of letters alone")
 
     def read(self, lines: bytes) -> tuple[int, list[str]] | None:
         """How many lines these are, and their ids; None where one of them is spelt in another way."""
