@@ -152,7 +152,9 @@ class Reader:
         while start < whole and (spelling := self._spellings.find(lines, start)) is not None:
             end = spelling.extent(lines, start)
             row = lines if end - start == whole else lines[start:end]
-            if end - start < FEW or (said := spelling.read(row)) is None:
+            if end - start < FEW or (spelling.middle and row is not lines):
+                break  # to find where it ends, and its ids, costs as much as to decode it
+            if (said := spelling.read(row)) is None:
                 break
             found.append(Run(spelling.to, spelling.from_, *said, row))
             start = end
