@@ -141,7 +141,7 @@ class Reader:
             return found, True
         more, is_all = pure(lines[size:] if size else lines)
         for run in more:
-            if isinstance(run, Run) and len(run.lines) >= FEW:
+            if isinstance(run, Run) and len(run.lines) >= FEW and (not run.ids or run.lines is lines):
                 self._spellings.learn(run.lines[: run.lines.find(LF) + 1], run.to, run.from_)
         return found + more, is_all
 
