@@ -109,7 +109,7 @@ news-draft: .venv/.installed-docs
 news: .venv/.installed-docs
 	$(BIN)/towncrier build --yes --version "$$($(BIN)/python -c 'import xjrelay; print(xjrelay.__version__)')"
 
-# What a message costs: of ours alone, a few minutes; beside every peer that is installed, thirty, which writes the
+# What a message costs: of ours alone, a few minutes; beside every peer that is installed, twenty, which writes the
 # page, the figures and the pictures of docs/performance; and whether the hot path has become dearer than
 # benchmarks/baseline.json says. The first two need a C compiler and OpenSSL's headers.
 bench: venv

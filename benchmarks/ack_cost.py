@@ -31,7 +31,7 @@ def main() -> None:
     """Run, and print a line a shape."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--every", type=int, default=EVERY, help="messages an acknowledgement is for")
     parser.add_argument("--size", type=int, default=100, help="bytes of a body")
     parser.add_argument("--shape", action="append", help="PAIRSxWINDOW; repeatable")
@@ -43,10 +43,11 @@ def main() -> None:
         suite = ours.Suite(Path(folder))
         try:
             for pairs, window in shapes:
-                plain, acked = (
-                    min(cost(suite, pairs, window, ack, options) for _ in range(options.repeat))
-                    for ack in (False, True)
-                )
+                rounds = [
+                    [cost(suite, pairs, window, ack, options) for ack in (False, True)]
+                    for _ in range(options.repeat)
+                ]
+                plain, acked = map(min, zip(*rounds, strict=True))
                 ratio = round(acked / plain, 2)
                 if options.json:
                     shape = {"pairs": pairs, "window": window}

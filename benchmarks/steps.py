@@ -92,7 +92,12 @@ class Conversations:
     def hold(self, said: Said, window: int) -> None:
         """All is said and acknowledged. Across, as much of it at once as makes a read of the mesh link, and
         the receipts of what came before come with it."""
-        at_once = max(1, READ // len(said[0][1])) if self._across else 1
+        if not self._across:
+            for pair, lines in said:
+                pair.say(lines, window)
+                pair.acknowledge(pair.sent)
+            return
+        at_once = max(1, READ // len(said[0][1]))
         before: list[tuple[Pair, int]] = []
         for at in range(0, len(said), at_once):
             now = said[at : at + at_once]

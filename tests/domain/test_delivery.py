@@ -192,15 +192,6 @@ class ReceiptsTests(SynchronousTestCase):
         receipts.add_all("esa", ["2", "3", "4", "5"], "delivered")
         self.assertEqual([receipt.ids for receipt in receipts.flush()], [["1", "2"], ["3", "4"], ["5"]])
 
-    def test_short_ids_make_longer_receipts(self) -> None:
-        receipts: Receipts[str] = Receipts(max_ids=2, max_chars=5)
-        for ids in (["1", "2", "3"], ["1", "2", "33"], [""] * 6, [""] * 7):
-            receipts.add_all("esa", ids, "delivered")
-            told = [len(receipt.ids) for receipt in receipts.flush()]
-            self.assertEqual(
-                told, [len(ids)] if len(",".join(ids)) <= 5 else [2] * (len(ids) // 2) + [1] * (len(ids) % 2)
-            )
-
 
 class HoldTests(SynchronousTestCase):
     """The mailbox goes first."""

@@ -14,6 +14,7 @@ from xjrelay.servers.relay.outcomes import Origin
 from xjrelay.servers.relay.service import Relay
 from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import RelaySettings
+from xjrelay.wire import codec
 
 ONE, TWO = "10.0.1.1", "10.0.1.2"
 
@@ -59,6 +60,26 @@ class Delivery(SynchronousTestCase):
         line = self.house.dial(address)
         line.say({"username": username, "message": "hello!", "resume": key, "h": h})
         return line
+
+
+class LongReceiptTests(Delivery):
+    """A receipt is a frame, and no frame is longer than the limit."""
+
+    settings = RelaySettings(max_queue=100)
+    limits = Limits(max_frame=1024)
+
+    def test_ids_that_make_too_long_a_frame_are_told_in_several(self) -> None:
+        for relay in (self.one, self.two):
+            esa, _ = self.acked(self.one, "Esa")
+            fajar, _ = self.acked(relay, "Fajar")
+            ids = [f"{number:02}" + "\x01" * 62 for number in range(20)]  # of 374 bytes each, as JSON
+            esa.say(*(message("Fajar", "halo", id=one) for one in ids))
+            self.assertEqual(len(bodies(fajar)), 20)
+            fajar.say(ack(20))
+            told = outcomes(esa)
+            self.assertEqual([one for frame in told for one in frame["ids"]], ids)
+            self.assertEqual({len(frame["ids"]) for frame in told}, {1, 2})
+            self.assertLessEqual(max(len(codec.encode(frame)) for frame in told), 1024)
 
 
 class ReceiptTests(Delivery):

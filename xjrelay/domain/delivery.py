@@ -29,8 +29,8 @@ MAX_QUEUE = 1000
 MAX_QUEUE_BYTES = 4 * 1024 * 1024
 """The same bound in bytes: a thousand messages of the ordinary kind, sixty-four of the largest."""
 
-MAX_RECEIPT_IDS = 100
-"""Ids in one receipt: 64 characters each, escaped, stay well inside a frame of 64 KiB."""
+MAX_RECEIPT_IDS = 1000
+"""Ids in one receipt; whoever writes it divides it where they are too long for a frame."""
 
 
 class Owing(Enum):
@@ -279,13 +279,11 @@ class Receipts(Generic[Sender]):
     The caller flushes once a reactor turn or so: memory is bounded by what can be settled in between.
 
     Args:
-        max_ids: the most in one receipt, however long they are.
-        max_chars: more, where they and as many commas have no more characters than this.
+        max_ids: the most in one receipt.
     """
 
-    def __init__(self, max_ids: int = MAX_RECEIPT_IDS, max_chars: int = 0) -> None:
+    def __init__(self, max_ids: int = MAX_RECEIPT_IDS) -> None:
         self._max_ids = max_ids
-        self._max_chars = max_chars
         self._waiting: dict[tuple[Sender, str, int | None], list[str]] = {}
 
     def __bool__(self) -> bool:
@@ -312,6 +310,6 @@ class Receipts(Generic[Sender]):
 
     def _portions(self, ids: list[str]) -> list[list[str]]:
         most = self._max_ids
-        if len(ids) <= most or len(",".join(ids)) <= self._max_chars:
+        if len(ids) <= most:
             return [ids]
         return [ids[at : at + most] for at in range(0, len(ids), most)]

@@ -17,7 +17,6 @@ from typing import Protocol as Seam
 
 from twisted.logger import Logger
 
-from xjrelay.domain import delivery
 from xjrelay.domain.pairs import Gate
 from xjrelay.domain.routing import User
 from xjrelay.net.context import Context
@@ -136,7 +135,9 @@ class MeshEnd:
             switch.settings.max_in_flight, switch.timings.mesh, link.context.clock.seconds
         )
         self._gate = Gate()
-        self._outcomes: Outcomes[str] = Outcomes(link.context, self._write_receipt)
+        self._outcomes: Outcomes[str] = Outcomes(
+            link.context, lambda sender: sender, lambda _, frame: link.send_frame(frame)
+        )
 
     @property
     def is_in_use(self) -> bool:
@@ -356,9 +357,6 @@ class MeshEnd:
         self._gate.close(origin.from_, origin.to)
         if self._gate.is_full:
             self._link.close(CloseReason.PROTOCOL)
-
-    def _write_receipt(self, receipt: delivery.Receipt[str]) -> None:
-        self._link.send(Receipt(receipt.sender, receipt.ids, receipt.status, receipt.code))  # type: ignore[arg-type]
 
     # -- as one of a pair's links ------------------------------------------------------------
 

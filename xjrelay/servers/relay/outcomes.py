@@ -17,13 +17,8 @@ from xjrelay.domain import delivery
 from xjrelay.domain.delivery import Receipts
 from xjrelay.domain.pairs import Pair
 from xjrelay.net.context import Batch, Context
-from xjrelay.wire.stanzas import MAX_ID
-
-LONGEST_CHARACTER = 12
-"""Bytes that a character may take in a receipt: outside the basic plane, escaped."""
-
-LONGEST_ID = LONGEST_CHARACTER * MAX_ID + 32
-"""Bytes that one id may take there."""
+from xjrelay.wire import codec
+from xjrelay.wire.stanzas import Receipt
 
 Who = TypeVar("Who", bound=Hashable)
 
@@ -117,16 +112,20 @@ class Outcomes(Generic[Who]):
 
     Args:
         context: the batch of the links' reads, and how long a frame may be.
-        write: sends one receipt.
+        to: the address that is told.
+        write: sends an encoded receipt.
     """
 
-    def __init__(self, context: Context, write: Callable[[delivery.Receipt[Who]], None]) -> None:
+    def __init__(
+        self, context: Context, to: Callable[[Who], str], write: Callable[[Who, bytes], object]
+    ) -> None:
         self._batch = context.batch
         self._counters = context.counters
         self._trace = context.trace
+        self._to = to
         self._write = write
-        room = context.limits.max_frame
-        self._receipts: Receipts[Who] = Receipts(max(1, room // LONGEST_ID), room // LONGEST_CHARACTER // 2)
+        self._room = context.limits.max_frame
+        self._receipts: Receipts[Who] = Receipts()
         self._waiting = False
 
     def add(self, who: Who, message_id: str, status: str, code: int | None) -> None:
@@ -151,13 +150,22 @@ class Outcomes(Generic[Who]):
     def flush(self) -> None:
         """Write what waits."""
         self._waiting = False
-        told = self._counters.outcomes
         for receipt in self._receipts.flush():
-            told[receipt.status, receipt.code] += len(receipt.ids)
-            if self._trace is not None:
-                why = "" if receipt.code is None else str(int(receipt.code))
-                self._trace.note(receipt.status, str(receipt.sender), "", receipt.ids, why)
-            self._write(receipt)
+            self._tell(receipt)
+
+    def _tell(self, receipt: delivery.Receipt[Who]) -> None:
+        """Write one, or two with half of the ids each where they make too long a frame."""
+        who, status, code, ids = receipt
+        frame = codec.encode(Receipt(self._to(who), ids, status, code))  # type: ignore[arg-type]
+        if len(frame) > self._room and len(ids) > 1:
+            half = len(ids) // 2
+            self._tell(receipt._replace(ids=ids[:half]))
+            self._tell(receipt._replace(ids=ids[half:]))
+            return
+        self._counters.outcomes[status, code] += len(ids)
+        if self._trace is not None:
+            self._trace.note(status, str(who), "", ids, "" if code is None else str(int(code)))
+        self._write(who, frame)
 
 
 @contextmanager

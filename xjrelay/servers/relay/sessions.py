@@ -16,7 +16,6 @@ from typing import Protocol as Seam
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from xjrelay.domain import delivery
 from xjrelay.domain.delivery import Delivery, Owed, Owing, Settled
 from xjrelay.domain.pairs import Pairs
 from xjrelay.domain.routing import Session
@@ -25,7 +24,7 @@ from xjrelay.servers.relay.outcomes import Origin, Outcomes, Run
 from xjrelay.servers.relay.timings import Timings
 from xjrelay.wire import address, codec, fast
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
-from xjrelay.wire.stanzas import MAX_ID, Ack, Kind, Message, Receipt, parse
+from xjrelay.wire.stanzas import MAX_ID, Ack, Kind, Message, parse
 
 _log = Logger()
 
@@ -404,10 +403,6 @@ class UserSession:
 
     def handed_over(self, origin: Origin) -> None:
         """Its pair knows: it is unsettled, and was routed to the session that is over."""
-
-    def receipt(self, receipt: delivery.Receipt[UserSession]) -> None:
-        """Write gathered outcomes."""
-        self.tell(codec.encode(Receipt(self.full, receipt.ids, receipt.status, receipt.code)))  # type: ignore[arg-type]
 
     def _error(self, origin: Origin, code: int, body: str) -> None:
         self.tell(

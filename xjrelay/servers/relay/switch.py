@@ -140,7 +140,7 @@ class Switch:
         self.settings = settings
         self.table: RoutingTable[UserSession] = RoutingTable()
         self.outcomes: Outcomes[UserSession] = Outcomes(
-            context, lambda receipt: receipt.sender.receipt(receipt)
+            context, lambda session: session.full, lambda session, frame: session.tell(frame)
         )
         self.announcing: list[Announcing] = []
         self.way_to: Callable[[str], Way | None] = lambda relay: None
