@@ -66,19 +66,23 @@ class Trace:
 
     Attributes:
         on_note: called with each; None when nobody wants it.
+        left: how many more are remembered of this second, as far as it has been looked at the clock.
+        passed_over: how many were not, since that was last told. A caller to whom a call is dear may add to
+            it, when ``left`` is spent and nobody wants each: as long as others go on to call, which see that
+            another second has begun.
     """
 
     __slots__ = (
-        *("_a_second", "_at", "_count", "_ids", "_left", "_most", "_pair", "_passed_over", "_ring"),
-        *("_second", "_seconds", "on_note"),
+        *("_a_second", "_at", "_count", "_ids", "_most", "_pair", "_ring", "_second", "_seconds"),
+        *("left", "on_note", "passed_over"),
     )
 
     def __init__(self, seconds: Callable[[], float], most: int, a_second: int | None = None) -> None:
         self._seconds = seconds
         self._a_second = most if a_second is None else a_second
-        self._left = 0  # of those of this second
+        self.left = self._a_second
         self._second = float("-inf")  # when the next one begins
-        self._passed_over = 0
+        self.passed_over = 0
         self._most = most
         self._ring: deque[tuple[float, str, str, str, Sequence[str], str]] = deque()
         self._count = 0
@@ -100,10 +104,10 @@ class Trace:
         now = self._seconds()
         if now >= self._second:
             self._begin(now)
-        if self._left <= 0 and self.on_note is None:
-            self._passed_over += len(ids)
+        if self.left <= 0 and self.on_note is None:
+            self.passed_over += len(ids)
             return
-        self._left -= len(ids)
+        self.left -= len(ids)
         one = (now, event, from_, to, ids, where)
         self._ring.append(one)
         self._count += len(ids)
@@ -116,9 +120,9 @@ class Trace:
         """The same of one message. What is said in a row becomes one event here, too."""
         now, pair = self._seconds(), (event, from_, to, where)
         joins = pair == self._pair and now - self._at < IN_A_ROW and self.on_note is None
-        if joins and self._left > 0 and now < self._second:
+        if joins and self.left > 0 and now < self._second:
             self._ids.append(message_id)
-            self._left -= 1
+            self.left -= 1
             self._count += 1
             if self._count > self._most:
                 self._forget()
@@ -128,14 +132,14 @@ class Trace:
 
     def _begin(self, now: float) -> None:
         """Another second, in which as much may be remembered; and how much was not, of the last."""
-        self._left = self._a_second
+        self.left = self._a_second
         self._second = now + 1.0
         self._tell_passed_over(now)
 
     def _tell_passed_over(self, now: float) -> None:
-        if self._passed_over:
-            self._ring.append((now, "passed over", "", "", (), str(self._passed_over)))
-            self._passed_over = 0
+        if self.passed_over:
+            self._ring.append((now, "passed over", "", "", (), str(self.passed_over)))
+            self.passed_over = 0
 
     def _forget(self) -> None:
         while self._count > self._most:

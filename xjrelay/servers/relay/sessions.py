@@ -241,7 +241,10 @@ class UserSession:
             run.began = exchange.context.clock.seconds()
             run.timed = len(run.ids)
         if (trace := exchange.context.trace) is not None:
-            trace.note(there.reached, run.from_, run.to, said.ids, there.full)
+            if trace.left > 0 or trace.on_note is not None:
+                trace.note(there.reached, run.from_, run.to, said.ids, there.full)
+            else:  # at this rate its outcome is noted soon
+                trace.passed_over += count
         return True
 
     def _own(self, sender: str | None) -> str:
