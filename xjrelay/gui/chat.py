@@ -94,7 +94,9 @@ class ChatArea:
             self._banner, look, look.words(UNDERSTOOD), self._presenter.dismiss, height=30
         )
 
-    def _wrap(self, event: Any) -> None:
+    def _wrap(self, event: Any = None) -> None:
+        if event is None:  # so Tk calls now and then; another call follows
+            return
         width = max(120, int(event.width / self._look.scale) - 8)
         if width != self.warning.cget("wraplength"):
             self.warning.configure(wraplength=width)
@@ -125,13 +127,13 @@ class ChatArea:
         )
         self.entry.bind("<Return>", self._enter)
         self.entry.bind("<KP_Enter>", self._enter)
-        self.entry.bind("<Tab>", lambda _: self._go_on(self.send_button))
-        self.entry.bind("<Shift-Tab>", lambda _: self._go_on(self.bubbles.canvas))
-        self.entry.bind("<Prior>", lambda _: self.bubbles.scroll(-self._page()))
-        self.entry.bind("<Next>", lambda _: self.bubbles.scroll(self._page()))
-        self.entry.bind("<KeyRelease>", lambda _: self._grow())
-        self.entry.bind("<FocusIn>", lambda _: self.entry.configure(border_color=colours.focus))
-        self.entry.bind("<FocusOut>", lambda _: self.entry.configure(border_color=colours.line))
+        self.entry.bind("<Tab>", lambda *_: self._go_on(self.send_button))
+        self.entry.bind("<Shift-Tab>", lambda *_: self._go_on(self.bubbles.canvas))
+        self.entry.bind("<Prior>", lambda *_: self.bubbles.scroll(-self._page()))
+        self.entry.bind("<Next>", lambda *_: self.bubbles.scroll(self._page()))
+        self.entry.bind("<KeyRelease>", lambda *_: self._grow())
+        self.entry.bind("<FocusIn>", lambda *_: self.entry.configure(border_color=colours.focus))
+        self.entry.bind("<FocusOut>", lambda *_: self.entry.configure(border_color=colours.line))
 
     def _page(self) -> int:
         return int(self.bubbles.canvas.winfo_height() * 4 // 5)

@@ -131,12 +131,12 @@ class Sheet:
         )
         self._error.pack(fill="x")
         self._buttons(inside, question)
-        self.frame.bind("<Escape>", lambda _: self.close())
+        self.frame.bind("<Escape>", lambda *_: self.close())
         for field in self.fields.values():
-            field.entry.bind("<Escape>", lambda _: self.close())
-            field.entry.bind("<Return>", lambda _: self.press())
+            field.entry.bind("<Escape>", lambda *_: self.close())
+            field.entry.bind("<Return>", lambda *_: self.press())
         if not self.fields and not question.danger:  # nothing is taken away by a key pressed too often
-            self.frame.bind("<Return>", lambda _: self.press())
+            self.frame.bind("<Return>", lambda *_: self.press())
 
     def _buttons(self, inside: Any, question: Question) -> None:
         row = ctk.CTkFrame(inside, fg_color="transparent")

@@ -70,18 +70,18 @@ class PeopleList:
 
     def _bind(self) -> None:
         canvas = self.canvas
-        canvas.bind("<Configure>", lambda _: self.draw())
+        canvas.bind("<Configure>", lambda *_: self.draw())
         canvas.bind("<Button-1>", self._clicked)
         canvas.bind("<Motion>", self._moved)
-        canvas.bind("<Leave>", lambda _: self._hover_on(None))
-        canvas.bind("<Button-4>", lambda _: self._scroll_by(-1))
-        canvas.bind("<Button-5>", lambda _: self._scroll_by(1))
+        canvas.bind("<Leave>", lambda *_: self._hover_on(None))
+        canvas.bind("<Button-4>", lambda *_: self._scroll_by(-1))
+        canvas.bind("<Button-5>", lambda *_: self._scroll_by(1))
         canvas.bind("<MouseWheel>", lambda event: self._scroll_by(-1 if event.delta > 0 else 1))
         steps = {"<Up>": -1, "<Down>": 1, "<Prior>": -8, "<Next>": 8, "<Home>": -(10**9), "<End>": 10**9}
         for key, step in steps.items():
-            canvas.bind(key, lambda _, step=step: self.choose(step))  # type: ignore[misc]
+            canvas.bind(key, lambda *_, step=step: self.choose(step))
         for key in ("<Return>", "<KP_Enter>", "<space>"):
-            canvas.bind(key, lambda _: self._opened())
+            canvas.bind(key, lambda *_: self._opened())
 
     # -- choosing ----------------------------------------------------------------------------
 
@@ -115,7 +115,9 @@ class PeopleList:
         index = (y + self.offset) // self._look.px(ROW)
         return rows[index] if 0 <= index < len(rows) else None
 
-    def _moved(self, event: Any) -> None:
+    def _moved(self, event: Any = None) -> None:
+        if event is None:  # so Tk calls now and then; another call follows
+            return
         person = self._at(event.y)
         self._hover_on(None if person is None else person.key)
 

@@ -70,10 +70,10 @@ class SideBar:
         self.people = PeopleList(self.frame, look, presenter, calendar, actions.opened)
         self.search = entry(self.frame, look, placeholder_text=look.words(SEARCH), height=36)
         self.search.grid(row=1, column=0, sticky="ew", padx=14, pady=(0, 10))
-        self.search.bind("<KeyRelease>", lambda _: presenter.search(self.search.get()))
-        self.search.bind("<Escape>", lambda _: self.clear_search())
-        self.search.bind("<Down>", lambda _: self.people.canvas.focus_set())
-        self.search.bind("<Return>", lambda _: self._take_first())
+        self.search.bind("<KeyRelease>", lambda *_: presenter.search(self.search.get()))
+        self.search.bind("<Escape>", lambda *_: self.clear_search())
+        self.search.bind("<Down>", lambda *_: self.people.canvas.focus_set())
+        self.search.bind("<Return>", lambda *_: self._take_first())
         self.people.frame.grid(row=2, column=0, sticky="nsew")
         self._foot()
         self.refresh()
@@ -104,7 +104,9 @@ class SideBar:
         self.status.grid(row=1, column=0, columnspan=2, sticky="ew", pady=(8, 0))
         self.status.bind("<Configure>", self._wrap)
 
-    def _wrap(self, event: Any) -> None:
+    def _wrap(self, event: Any = None) -> None:
+        if event is None:  # so Tk calls now and then; another call follows
+            return
         width = max(80, int(event.width / self._look.scale) - 6)
         if width != self.status.cget("wraplength"):
             self.status.configure(wraplength=width)

@@ -82,7 +82,7 @@ class Start:
             "password": Field(parent, look, words(PASSWORD), secret=True),
         }
         for field in self.fields.values():
-            field.entry.bind("<Return>", lambda _: self.log_in())
+            field.entry.bind("<Return>", lambda *_: self.log_in())
         self.direct_box = self._tick(parent, words(DIRECT))
         if settings.direct:
             self.direct_box.select()
@@ -98,7 +98,7 @@ class Start:
         self.fields["name"] = Field(parent, look, words(NAME), settings.name)
         self.fields["port"] = Field(parent, look, words(PORT), settings.port)
         for name in ("name", "port"):
-            self.fields[name].entry.bind("<Return>", lambda _: self.begin())
+            self.fields[name].entry.bind("<Return>", lambda *_: self.begin())
         self.nearby_box = self._tick(parent, words(NEARBY))
         if settings.nearby:
             self.nearby_box.select()

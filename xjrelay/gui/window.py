@@ -105,8 +105,8 @@ class Window:
     def _bind(self) -> None:
         root = self.root
         root.protocol("WM_DELETE_WINDOW", self.close)
-        root.bind("<FocusIn>", lambda _: self.presenter.set_focus(True), add=True)
-        root.bind("<FocusOut>", lambda _: root.after_idle(self._look_for_focus), add=True)
+        root.bind("<FocusIn>", lambda *_: self.presenter.set_focus(True), add=True)
+        root.bind("<FocusOut>", lambda *_: root.after_idle(self._look_for_focus), add=True)
         keys: dict[str, Callable[[], object]] = {
             "<Control-q>": self.close,
             "<Control-k>": self._on_main(lambda side: side.search.focus_set()),
@@ -118,7 +118,7 @@ class Window:
             "<Escape>": self._escape,
         }
         for key, act in keys.items():
-            root.bind(key, lambda _, act=act: act(), add=True)
+            root.bind(key, lambda *_, act=act: act(), add=True)
 
     def _on_main(self, act: Callable[[SideBar], object]) -> Callable[[], None]:
         """Something that only the screen with conversations has."""
