@@ -156,7 +156,8 @@ class Outcomes(Generic[Who]):
     def _tell(self, receipt: delivery.Receipt[Who]) -> None:
         """Write one, or two with half of the ids each where they make too long a frame."""
         who, status, code, ids = receipt
-        frame = codec.encode(Receipt(self._to(who), ids, status, code))  # type: ignore[arg-type]
+        to = self._to(who)
+        frame = codec.encode(Receipt(to, ids, status, code))  # type: ignore[arg-type]
         if len(frame) > self._room and len(ids) > 1:
             half = len(ids) // 2
             self._tell(receipt._replace(ids=ids[:half]))
@@ -164,7 +165,7 @@ class Outcomes(Generic[Who]):
             return
         self._counters.outcomes[status, code] += len(ids)
         if self._trace is not None:
-            self._trace.note(status, str(who), "", ids, "" if code is None else str(int(code)))
+            self._trace.note(status, to, "", ids, "" if code is None else str(int(code)))
         self._write(who, frame)
 
 
