@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an acknowledged session is owed, and receipts: rules, bounds, and a naive model."""
+"""What an acknowledged session is owed: rules, bounds, and a naive model."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from xjrelay.domain.delivery import Delivery, Owed, Owing, Receipt, Receipts, Settled
+from xjrelay.domain.delivery import Delivery, Owed, Owing, Settled
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
+from xjrelay.wire.ids import lines_of, names_of
+
+IDS = lines_of(["a", "bb", "c"])
 
 
 def whose(settled: list[Settled[Any]]) -> list[Any]:
     """The origin of each frame that was acknowledged."""
-    return [origin for origin, frames in settled for _ in range(frames)]
+    return [origin for origin, frames, _ in settled for _ in range(frames)]
 
 
 class DeliveryTests(SynchronousTestCase):
@@ -97,31 +100,39 @@ class DeliveryTests(SynchronousTestCase):
 
     def test_several_frames_of_one_origin_are_all_owed_or_none(self) -> None:
         delivery: Delivery[str] = Delivery(max_count=4, max_bytes=100)
-        self.assertTrue(delivery.owe_all(b"1\n2\n3\n", 3, "run"))
-        self.assertFalse(delivery.owe_all(b"4\n5\n", 2, "another"))
+        self.assertTrue(delivery.owe_all(b"1\n2\n3\n", 3, "run", IDS))
+        self.assertFalse(delivery.owe_all(b"4\n5\n", 2, "another", lines_of(["d", "e"])))
         self.assertEqual(len(delivery), 3)
         self.assertEqual(delivery.owe(b"4", "last"), Owing.OWED)
-        self.assertEqual(delivery.acknowledge(2), [Settled("run", 2)])
-        self.assertEqual(delivery.acknowledge(4), [Settled("run", 1), Settled("last", 1)])
-        self.assertFalse(delivery.owe_all(b"x" * 100 + b"\n", 1, "large"))
+        self.assertEqual(delivery.acknowledge(2), [("run", 2, lines_of(["a", "bb"]))])
+        self.assertEqual(delivery.acknowledge(4), [("run", 1, lines_of(["c"])), ("last", 1, b"")])
+        self.assertFalse(delivery.owe_all(b"x" * 100 + b"\n", 1, "large", lines_of(["f"])))
         delivery.hold()
-        self.assertFalse(delivery.owe_all(b"5\n", 1, "held"))
+        self.assertFalse(delivery.owe_all(b"5\n", 1, "held", lines_of(["g"])))
 
     def test_an_acknowledgement_may_end_among_frames_that_were_sent_together(self) -> None:
         delivery: Delivery[str] = Delivery(max_count=6, max_bytes=14)
-        self.assertTrue(delivery.owe_all(b"1\n2\n3\n", 3, "run"))
+        self.assertTrue(delivery.owe_all(b"1\n2\n3\n", 3, "run", IDS))
         self.owe_more(delivery)
-        self.assertEqual(delivery.acknowledge(1), [Settled("run", 1)])
-        self.assertEqual(delivery.resume(2), ([Settled("run", 1)], [b"3", b"4", b"5", b"6"]))
-        self.assertEqual(delivery.acknowledge(4), [Settled("run", 1), Settled("more", 1)])
+        self.assertEqual(delivery.acknowledge(1), [("run", 1, lines_of(["a"]))])
+        again = [b"3", b"4", b"5", b"6"]
+        self.assertEqual(delivery.resume(2), ([("run", 1, lines_of(["bb"]))], again))
+        self.assertEqual(delivery.acknowledge(4), [("run", 1, lines_of(["c"])), ("more", 1, lines_of(["a"]))])
         self.assertEqual((delivery.sent, len(delivery)), (6, 2))
-        self.assertEqual(delivery.expire(), [Owed(b"5", "more"), Owed(b"6", "more")])
+        self.assertEqual(delivery.expire(), [Owed(b"5", "more", False, "bb"), Owed(b"6", "more", False, "c")])
         self.assertEqual((delivery.acknowledged, len(delivery), delivery.expire()), (6, 0, []))
         self.owe_more(delivery)
         self.assertEqual(delivery.resume(6).again, [b"4", b"5", b"6"])
 
     def owe_more(self, delivery: Delivery[str]) -> None:
-        self.assertTrue(delivery.owe_all(b"4\n5\n6\n", 3, "more"))
+        self.assertTrue(delivery.owe_all(b"4\n5\n6\n", 3, "more", IDS))
+
+    def test_what_is_sent_together_again_and_again_is_settled_as_one(self) -> None:
+        delivery: Delivery[str] = Delivery()
+        for _ in range(3):
+            self.owe_more(delivery)
+        self.assertEqual(delivery.acknowledge(8), [("more", 8, 2 * IDS + lines_of(["a", "bb"]))])
+        self.assertEqual(delivery.load, (1, 6))
 
     @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), max_size=60))
     @settings(max_examples=200, deadline=None)
@@ -131,6 +142,8 @@ class DeliveryTests(SynchronousTestCase):
         sent: list[int] = []
         taken: list[int] = []
         settled: list[int] = []
+        ids_of: dict[int, list[str]] = {}
+        had: dict[int, list[str]] = {}
         for number, (sends, step) in enumerate(steps):
             if sends and step < 4:
                 if delivery.owe(b"%d" % len(sent), number) is Owing.OWED:
@@ -138,16 +151,23 @@ class DeliveryTests(SynchronousTestCase):
                     taken.append(number)
             elif sends:
                 frames = list(range(len(sent), len(sent) + step - 3))
-                if delivery.owe_all(b"".join(b"%d\n" % n for n in frames), len(frames), number):
+                ids = lines_of([f"{n:x}" for n in frames])
+                if delivery.owe_all(b"".join(b"%d\n" % n for n in frames), len(frames), number, ids):
+                    ids_of[number] = [f"{n:x}" for n in frames]
                     sent += frames
                     taken += [number] * len(frames)
             elif step <= len(delivery):
                 result = delivery.resume(delivery.acknowledged + step)
                 settled += whose(result.settled)
+                for origin, _, ids in result.settled:
+                    had[origin] = had.get(origin, []) + names_of(ids)
                 self.assertEqual(result.again, [b"%d" % n for n in sent[len(settled) :]])
                 self.assertEqual(len(delivery), len(sent) - len(settled))
-        settled += [owed.origin for owed in delivery.expire() if owed.origin is not None]
-        self.assertEqual(settled, taken)
+        for owed in delivery.expire():
+            assert owed.origin is not None
+            settled.append(owed.origin)
+            had[owed.origin] = had.get(owed.origin, []) + ([owed.id] if owed.id else [])
+        self.assertEqual((settled, {number: ids for number, ids in had.items() if ids}), (taken, ids_of))
 
 
 class SizeTests(SynchronousTestCase):
@@ -165,34 +185,6 @@ class SizeTests(SynchronousTestCase):
         self.assertLess(sum(map(sys.getsizeof, kept)), 600)
 
 
-class ReceiptsTests(SynchronousTestCase):
-    """Outcomes gathered."""
-
-    def test_outcomes_of_one_sender_are_one_receipt(self) -> None:
-        receipts: Receipts[str] = Receipts()
-        for message_id in ("1", "2"):
-            receipts.add("esa", message_id, "delivered")
-        receipts.add("esa", "3", "failed", 503)
-        receipts.add("fajar", "1", "delivered")
-        self.assertTrue(receipts)
-        self.assertEqual(
-            receipts.flush(),
-            [
-                Receipt("esa", "delivered", None, ["1", "2"]),
-                Receipt("esa", "failed", 503, ["3"]),
-                Receipt("fajar", "delivered", None, ["1"]),
-            ],
-        )
-        self.assertFalse(receipts)
-        self.assertEqual(receipts.flush(), [])
-
-    def test_what_is_too_much_for_one_receipt_is_told_in_several(self) -> None:
-        receipts: Receipts[str] = Receipts(max_ids=2)
-        receipts.add("esa", "1", "delivered")
-        receipts.add_all("esa", ["2", "3", "4", "5"], "delivered")
-        self.assertEqual([receipt.ids for receipt in receipts.flush()], [["1", "2"], ["3", "4"], ["5"]])
-
-
 class HoldTests(SynchronousTestCase):
     """The mailbox goes first."""
 
@@ -208,7 +200,7 @@ class HoldTests(SynchronousTestCase):
         self.assertEqual(delivery.resume(0).again, [b"receipt", b"mail"])
         self.assertEqual(delivery.release(), [b"live1", b"live2"])
         self.assertEqual((delivery.sent, delivery.holding), (4, False))
-        self.assertEqual([settled.origin for settled in delivery.acknowledge(3)], ["m", "a"])
+        self.assertEqual(whose(delivery.acknowledge(3)), ["m", "a"])
         self.assertEqual([owed.frame for owed in delivery.expire()], [b"live2"])
 
     def test_mail_does_not_count_for_the_bounds(self) -> None:

@@ -17,6 +17,7 @@ from xjrelay.servers.relay.in_flight import InFlight
 from xjrelay.servers.relay.outcomes import Origin, Run
 from xjrelay.wire import fast
 from xjrelay.wire.errors import Code
+from xjrelay.wire.ids import Ids
 
 Told = tuple[str, str, int | None]
 
@@ -40,7 +41,7 @@ class Asker:
         self.told.append((origin.id, status, code))
         self.calls.append(1)
 
-    def run_settled(self, run: Run, ids: list[str], status: str, code: int | None = None) -> None:
+    def run_settled(self, run: Run, ids: Ids, status: str, code: int | None = None) -> None:
         if run.pair is not None:
             run.pair.settle(code == Code.NOT_NOW, len(ids))
         self.told += [(one, status, code) for one in ids]

@@ -3,8 +3,7 @@
 
 The promise of protocol section 8 stands on three small facts kept here: how many frames were
 sent to a session and how many it acknowledged, the frames in between (so that a resumed session gets
-them again, in order), and how many were received from it. Beside it :class:`Receipts` gathers
-outcomes, so that a receipt costs little a message.
+them again, in order), and how many were received from it.
 
 Values in, decisions out: no link, no clock, nothing but :mod:`xjrelay.wire` is imported. What
 becomes of what is left (``failed`` to the sender, or a mailbox) is the caller's decision, which
@@ -13,24 +12,21 @@ is why each frame keeps its *origin*, opaque here.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from enum import Enum
+from itertools import zip_longest
 from typing import Generic, NamedTuple, TypeVar
 
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 from xjrelay.wire.framing import LF
+from xjrelay.wire.ids import end_of, names_of
 
 Origin = TypeVar("Origin")
-Sender = TypeVar("Sender", bound=Hashable)
 
 MAX_QUEUE = 1000
 """Frames a session may leave unacknowledged before its senders are told ``failed`` (``--max-queue``)."""
 
 MAX_QUEUE_BYTES = 4 * 1024 * 1024
 """The same bound in bytes: a thousand messages of the ordinary kind, sixty-four of the largest."""
-
-MAX_RECEIPT_IDS = 1000
-"""Ids in one receipt; whoever writes it divides it where they are too long for a frame."""
 
 
 class Owing(Enum):
@@ -43,21 +39,25 @@ class Owing(Enum):
 
 
 class Owed(NamedTuple, Generic[Origin]):
-    """A frame sent to the session and not acknowledged, and where it came from (None: from us)."""
+    """A frame sent to the session and not acknowledged, and where it came from (None: from us).
+
+    ``id`` is its own, where it was owed with others of its origin.
+    """
 
     frame: bytes
     origin: Origin | None
     is_mail: bool = False
+    id: str | None = None
 
 
-_Lines = tuple[bytes, Origin | None, bool, int]
+# On the message path bare tuples: making anything with names costs five times as much.
+_Entry = tuple[bytes, Origin | None, bool, int, bytes]
+"""Frames, their origin, whether they are mail, and of how many last ones of them there is no acknowledgement,
+with the ids of these."""
 
-
-class Settled(NamedTuple, Generic[Origin]):
-    """Frames of one origin, in a row, that were acknowledged."""
-
-    origin: Origin
-    frames: int
+Settled = tuple[Origin, int, bytes]
+"""Frames of one origin, in a row, that were acknowledged: whose, how many, and their ids if they were owed
+together (``wire.ids``)."""
 
 
 class Resumed(NamedTuple, Generic[Origin]):
@@ -91,23 +91,20 @@ class Delivery(Generic[Origin]):
     """
 
     __slots__ = (
-        *("_acknowledged", "_bytes", "_count", "_had", "_held", "_max_bytes", "_max_count", "_owed"),
+        *("_acknowledged", "_bytes", "_count", "_held", "_max_bytes", "_max_count", "_owed"),
         *("_reported", "_sent", "received"),
     )
 
     def __init__(self, max_count: int = MAX_QUEUE, max_bytes: int = MAX_QUEUE_BYTES) -> None:
         self._max_count = max_count
         self._max_bytes = max_bytes
-        # Bare tuples of frames, their origin, whether they are mail, and how many: making anything
-        # with names costs five times as much.
         # Lists, because an empty deque is 760 bytes, and most sessions are owed nothing most of the time.
-        self._owed: list[_Lines[Origin]] = []
-        self._held: list[_Lines[Origin]] | None = None
+        self._owed: list[_Entry[Origin]] = []
+        self._held: list[_Entry[Origin]] | None = None
         self._count = 0
         self._bytes = 0
         self._sent = 0
         self._acknowledged = 0
-        self._had = 0  # of the first entry, how many have been acknowledged
         self.received = 0
         self._reported = 0
 
@@ -144,7 +141,7 @@ class Delivery(Generic[Origin]):
         held, self._held = self._held or (), None
         self._owed.extend(held)
         self._sent += len(held)
-        return [frame for frame, _, _, _ in held]
+        return [entry[0] for entry in held]
 
     def owe(self, frame: bytes, origin: Origin | None = None) -> Owing:
         """A frame is to be sent; it is owed until it is acknowledged.
@@ -163,27 +160,27 @@ class Delivery(Generic[Origin]):
         self._count += 1
         self._bytes += len(frame)
         if held is not None and origin is not None:
-            held.append((frame, origin, False, 1))
+            held.append((frame, origin, False, 1, b""))
             return Owing.HELD
-        self._owed.append((frame, origin, False, 1))
+        self._owed.append((frame, origin, False, 1, b""))
         self._sent += 1
         return Owing.OWED
 
-    def owe_all(self, lines: bytes, count: int, origin: Origin) -> bool:
+    def owe_all(self, lines: bytes, count: int, origin: Origin, ids: bytes) -> bool:
         """So many frames of one origin, each ended by LF, are to be sent now; False where that is not to be,
-        or not for all of them, and then nothing has changed."""
+        or not for all of them, and then nothing has changed. `ids` are theirs, as ``wire.ids`` has them."""
         total, size = self._count + count, self._bytes + len(lines)
         if self._held is not None or total > self._max_count or size > self._max_bytes:
             return False
         self._count = total
         self._bytes = size
         self._sent += count
-        self._owed.append((lines, origin, False, count))
+        self._owed.append((lines, origin, False, count, ids))
         return True
 
     def owe_mail(self, frame: bytes, origin: Origin) -> None:
         """A message out of the mailbox is sent, before anything held."""
-        self._owed.append((frame, origin, True, 1))
+        self._owed.append((frame, origin, True, 1, b""))
         self._sent += 1
 
     def acknowledge(self, h: int) -> list[Settled[Origin]]:
@@ -195,30 +192,37 @@ class Delivery(Generic[Origin]):
         if h < self._acknowledged or h > self._sent:
             raise RemoteError(Code.BAD_REQUEST, f"h is {h}, not what was sent", CloseReason.PROTOCOL)
         settled: list[Settled[Origin]] = []
-        last, in_a_row = None, 0
-        owed, at = self._owed, 0
-        count, self._acknowledged = h - self._acknowledged, h
-        while count:
-            lines, origin, is_mail, frames = owed[at]
-            had = min(count, frames - self._had)
-            count -= had
-            if not is_mail:
-                self._count -= had
-            if self._had + had < frames:
-                self._had += had
+        last: Origin | None = None
+        row: list[bytes] = []
+        owed, left = self._owed, h - self._acknowledged
+        whole = frames = messages = size = 0
+        self._acknowledged = h
+        for lines, origin, is_mail, count, ids in owed:
+            if not left:
+                break
+            if left < count:  # it ends among these, whose lines stay until all are acknowledged
+                end = end_of(ids, left, count) if ids else 0
+                owed[whole] = lines, origin, is_mail, count - left, ids[end:]
+                count, ids = left, ids[:end]  # noqa: PLW2901
             else:
-                self._had = 0
-                at += 1
+                whole += 1
                 if not is_mail:
-                    self._bytes -= len(lines)
-            if origin is not last:
+                    size += len(lines)
+            left -= count
+            if not is_mail:
+                messages += count
+            if origin is last:
+                frames += count
+                row.append(ids)
+            else:
                 if last is not None:
-                    settled.append(Settled(last, in_a_row))
-                last, in_a_row = origin, 0
-            in_a_row += had
-        del owed[:at]  # at most some thousand pointers move, once a read
+                    settled.append((last, frames, b"".join(row)))
+                last, frames, row = origin, count, [ids]
         if last is not None:
-            settled.append(Settled(last, in_a_row))
+            settled.append((last, frames, b"".join(row)))
+        self._count -= messages
+        self._bytes -= size
+        del owed[:whole]  # at most some thousand pointers move, once a read
         return settled
 
     def resume(self, h: int) -> Resumed[Origin]:
@@ -235,19 +239,21 @@ class Delivery(Generic[Origin]):
 
     def expire(self) -> list[Owed[Origin]]:
         """The session is over: gives up, in order, whatever it never acknowledged."""
-        left = self._unacknowledged() + [Owed(frame, origin) for frame, origin, _, _ in self._held or ()]
+        self._owed += self._held or ()
+        left = self._unacknowledged()
         self._acknowledged = self._sent
         self._owed.clear()
         self._held = None
-        self._had = self._count = self._bytes = 0
+        self._count = self._bytes = 0
         return left
 
     def _unacknowledged(self) -> list[Owed[Origin]]:
         """What was sent and not acknowledged, each frame by itself."""
-        frames = (
-            Owed(frame, origin) for lines, origin, _, _ in self._owed for frame in lines.split(LF) if frame
-        )
-        return list(frames)[self._had :]
+        return [
+            Owed(frame, origin, is_mail, message_id)
+            for lines, origin, is_mail, count, ids in self._owed
+            for frame, message_id in zip_longest(lines.rstrip(LF).split(LF)[-count:], names_of(ids))
+        ]
 
     def report(self) -> int | None:
         """The `h` to tell the session now, or None when it has been told already."""
@@ -255,61 +261,3 @@ class Delivery(Generic[Origin]):
             return None
         self._reported = self.received
         return self.received
-
-
-class Receipt(NamedTuple, Generic[Sender]):
-    """Messages of one sender with one outcome.
-
-    Attributes:
-        sender: whoever is told, as the caller knows it.
-        status: ``delivered``, ``stored`` or ``failed``.
-        code: why a ``failed`` one failed, else None.
-        ids: of the messages, in the order of their outcomes.
-    """
-
-    sender: Sender
-    status: str
-    code: int | None
-    ids: list[str]
-
-
-class Receipts(Generic[Sender]):
-    """Outcomes waiting to be told, gathered by sender and outcome.
-
-    The caller flushes once a reactor turn or so: memory is bounded by what can be settled in between.
-
-    Args:
-        max_ids: the most in one receipt.
-    """
-
-    def __init__(self, max_ids: int = MAX_RECEIPT_IDS) -> None:
-        self._max_ids = max_ids
-        self._waiting: dict[tuple[Sender, str, int | None], list[str]] = {}
-
-    def __bool__(self) -> bool:
-        """Whether anything waits."""
-        return bool(self._waiting)
-
-    def add(self, sender: Sender, message_id: str, status: str, code: int | None = None) -> None:
-        """One message's outcome."""
-        self._waiting.setdefault((sender, status, code), []).append(message_id)
-
-    def add_all(self, sender: Sender, ids: list[str], status: str, code: int | None = None) -> None:
-        """Several messages' outcome."""
-        self._waiting.setdefault((sender, status, code), []).extend(ids)
-
-    def flush(self) -> list[Receipt[Sender]]:
-        """All that waits: a receipt, or as many as it takes, for each sender and outcome, in the order
-        they began."""
-        waiting, self._waiting = self._waiting, {}
-        return [
-            Receipt(sender, status, code, portion)
-            for (sender, status, code), ids in waiting.items()
-            for portion in self._portions(ids)
-        ]
-
-    def _portions(self, ids: list[str]) -> list[list[str]]:
-        most = self._max_ids
-        if len(ids) <= most:
-            return [ids]
-        return [ids[at : at + most] for at in range(0, len(ids), most)]

@@ -11,7 +11,7 @@ no link and no stanza.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
 EVENTS: Final = {
@@ -52,7 +52,7 @@ class Note(NamedTuple):
     event: str
     from_: str
     to: str
-    ids: Sequence[str]
+    ids: Collection[str]
     where: str
 
 
@@ -84,7 +84,7 @@ class Trace:
         self._second = float("-inf")  # when the next one begins
         self.passed_over = 0
         self._most = most
-        self._ring: deque[tuple[float, str, str, str, Sequence[str], str]] = deque()
+        self._ring: deque[tuple[float, str, str, str, Collection[str], str]] = deque()
         self._count = 0
         self._pair = ("", "", "", "")  # of the last event that another may join
         self._ids: list[str] = []
@@ -99,7 +99,7 @@ class Trace:
         """Always true: one that remembers nothing yet is one all the same."""
         return True
 
-    def note(self, event: str, from_: str, to: str, ids: Sequence[str], where: str) -> None:
+    def note(self, event: str, from_: str, to: str, ids: Collection[str], where: str) -> None:
         """Something happened to messages of one pair. Their ids are not to change any more."""
         now = self._seconds()
         if now >= self._second:

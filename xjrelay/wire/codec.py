@@ -95,7 +95,7 @@ def encode(value: Any) -> bytes:
     them is written with ASCII escapes.
     """
     frame = _encode(value)
-    if ORIGINAL in frame:
+    if not frame.isascii() and ORIGINAL in frame:
         return json.dumps(json.loads(frame), separators=(",", ":")).encode("ascii")
     return frame
 

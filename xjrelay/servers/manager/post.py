@@ -19,7 +19,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from xjrelay.domain.delivery import Receipts
 from xjrelay.domain.mailbox import Stay
 from xjrelay.net.context import Context
 from xjrelay.servers.manager.relays import Relays, Seat
@@ -163,11 +162,7 @@ class Post:
         letter = Letter(to.key, to.resource, sender, message.id, codec.forwardable(frame, value))
         one = _Incoming(seat, message.from_, letter)
         passes = not seat.gate or seat.gate.passes(sender, to.key, message.again is True)
-        if (
-            not passes
-            or self._is_full()
-            or not self._sessions.may_store(seat, to.key, to.resource)
-        ):
+        if not passes or self._is_full() or not self._sessions.may_store(seat, to.key, to.resource):
             self._tell([one], [_NOT_NOW])
             return
         self._waiting += 1
@@ -232,13 +227,13 @@ class Post:
         self._tell(incoming, outcomes)
 
     def _tell(self, incoming: list[_Incoming], outcomes: list[_Outcome]) -> None:
-        receipts: Receipts[tuple[Seat, str]] = Receipts(len(incoming))
+        told: dict[tuple[Seat, str, _Outcome], list[str]] = {}
         for one, (status, code) in zip(incoming, outcomes, strict=True):
-            receipts.add((one.seat, one.from_), one.letter.id, status, code)
+            told.setdefault((one.seat, one.from_, (status, code)), []).append(one.letter.id)
             if code == Code.NOT_NOW:
                 one.seat.gate.close(one.letter.sender, one.letter.recipient)
         counters = self._context.counters
-        for (seat, from_), status, code, ids in receipts.flush():
+        for (seat, from_, (status, code)), ids in told.items():
             counters.outcomes[status, code] += len(ids)
             if (trace := self._context.trace) is not None:
                 trace.note(status, from_, "", ids, "" if code is None else str(code))

@@ -17,6 +17,7 @@ from xjrelay.net.context import Batch
 from xjrelay.servers.relay.outcomes import Origin, Run, gathered
 from xjrelay.wire import fast
 from xjrelay.wire.errors import Code
+from xjrelay.wire.ids import Ids
 
 
 class InFlight:
@@ -158,7 +159,7 @@ def _tell(origins: list[Origin | Run | None], ids: list[str], status: str, code:
     for origin, row in groupby(origins):
         end = at + len(list(row))
         if isinstance(origin, Run):
-            origin.sender.run_settled(origin, ids[at:end], status, code)
+            origin.sender.run_settled(origin, Ids.of(ids[at:end]), status, code)
         elif origin is not None:
             origin.sender.settled(origin, status, code)
         at = end

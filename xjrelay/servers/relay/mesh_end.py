@@ -28,6 +28,7 @@ from xjrelay.wire import address, codec, fast
 from xjrelay.wire.endpoints import Address
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
 from xjrelay.wire.grammar import Phase
+from xjrelay.wire.ids import Ids
 from xjrelay.wire.stanzas import (
     Activity,
     Answer,
@@ -203,7 +204,7 @@ class MeshEnd:
         if message_id is not None and (trace := self._link.context.trace) is not None:
             trace.note_one("arrived", from_, to, message_id, self.relay)
         if self._gate and message_id and not self._gate.passes(from_, to, again):
-            self._outcomes.add(from_, message_id, "failed", Code.NOT_NOW)
+            self._outcomes.add(from_, Ids.of([message_id]), "failed", Code.NOT_NOW)
             return
         if not self._announced(from_):
             _log.warn("{link} speaks for {user}, whom it never announced", link=self._link.name, user=from_)
@@ -325,13 +326,13 @@ class MeshEnd:
     def settled(self, origin: Origin, status: str, code: int | None = None) -> None:
         """Told in a receipt; a failure without an id as R20's error."""
         if origin.id is not None:
-            self.run_settled(origin, [origin.id], status, code)
+            self.run_settled(origin, Ids.of([origin.id]), status, code)
         elif status == "failed":
             self.unreachable(origin)
 
-    def run_settled(self, run: Run | Origin, ids: list[str], status: str, code: int | None = None) -> None:
+    def run_settled(self, run: Run | Origin, ids: Ids, status: str, code: int | None = None) -> None:
         """Likewise, of several messages of a pair."""
-        self._outcomes.add_all(run.from_, ids, status, code)
+        self._outcomes.add(run.from_, ids, status, code)
         if code == Code.NOT_NOW:
             self._go_back(run)
 

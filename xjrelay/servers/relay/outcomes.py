@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 from typing import Protocol as Seam
 
-from xjrelay.domain import delivery
-from xjrelay.domain.delivery import Receipts
 from xjrelay.domain.pairs import Pair
 from xjrelay.net.context import Batch, Context
 from xjrelay.wire import codec
+from xjrelay.wire.ids import Ids, joined
 from xjrelay.wire.stanzas import Receipt
 
 Who = TypeVar("Who", bound=Hashable)
+
+MAX_IDS: Final = 1000
+"""Ids in one receipt; fewer where they are too long for a frame."""
 
 
 class Sender(Seam):
@@ -53,7 +55,7 @@ class Origin(NamedTuple):
 class RunSender(Sender, Seam):
     """Whoever is told of several messages at a time, too."""
 
-    def run_settled(self, run: Run, ids: list[str], status: str, code: int | None = None) -> None:
+    def run_settled(self, run: Run, ids: Ids, status: str, code: int | None = None) -> None:
         """Some messages of a run, not necessarily its first, have the same one of a receipt's outcomes."""
 
 
@@ -69,38 +71,21 @@ class Run:
         pair: of all of them, where the sender was promised their outcomes here.
 
     Attributes:
-        ids: of those that are on their way to a session here, which has them in order; over a link outcomes
-            come in any order, and :class:`~xjrelay.servers.relay.in_flight.InFlight` knows the ids.
+        count: how many are on their way to a session here.
         began: when one of them came, where that is timed; else 0.
         timed: how many are before it, and itself.
     """
 
-    __slots__ = ("began", "from_", "ids", "pair", "sender", "timed", "to")
+    __slots__ = ("began", "count", "from_", "pair", "sender", "timed", "to")
 
     def __init__(self, sender: RunSender, from_: str, to: str, pair: Pair | None) -> None:
         self.sender = sender
         self.from_ = from_
         self.to = to
         self.pair = pair
-        self.ids: list[str] = []
+        self.count = 0
         self.began = 0.0
         self.timed = 0
-
-    def take(self, count: int) -> list[str]:
-        """The ids of the next ones that have their outcome; they have it in order."""
-        ids = self.ids
-        if count == len(ids):
-            self.ids = []
-            return ids
-        taken = ids[:count]
-        del ids[:count]
-        return taken
-
-    def next(self) -> Origin:
-        """The next one, as an origin of its own."""
-        (message_id,) = self.take(1)
-        self.began = 0.0  # it takes another way, whose time is none of this one's
-        return self.origin(message_id)
 
     def origin(self, message_id: str) -> Origin:
         """One of them as an origin of its own."""
@@ -125,45 +110,36 @@ class Outcomes(Generic[Who]):
         self._to = to
         self._write = write
         self._room = context.limits.max_frame
-        self._receipts: Receipts[Who] = Receipts()
-        self._waiting = False
+        self._waiting: dict[tuple[Who, str, int | None], list[Ids]] = {}
+        self._is_added = False
 
-    def add(self, who: Who, message_id: str, status: str, code: int | None) -> None:
-        """One message's outcome."""
-        self._receipts.add(who, message_id, status, code)
-        if not self._waiting:
-            self._wait()
-
-    def add_all(self, who: Who, ids: list[str], status: str, code: int | None = None) -> None:
-        """Several messages' outcome."""
-        self._receipts.add_all(who, ids, status, code)
-        if not self._waiting:
-            self._wait()
-
-    def _wait(self) -> None:
+    def add(self, who: Who, ids: Ids, status: str, code: int | None = None) -> None:
+        """Messages have this outcome."""
+        self._waiting.setdefault((who, status, code), []).append(ids)
+        if self._is_added:
+            return
         if self._batch.open:
-            self._waiting = True
+            self._is_added = True
             self._batch.add(self)
         else:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
-        self._waiting = False
-        for receipt in self._receipts.flush():
-            self._tell(receipt)
+        """Write what waits, in the order of the first outcome of each sender and kind."""
+        self._is_added = False
+        waiting, self._waiting = self._waiting, {}
+        for (who, status, code), ids in waiting.items():
+            self._tell(who, status, code, ids[0] if len(ids) == 1 else joined(ids))
 
-    def _tell(self, receipt: delivery.Receipt[Who]) -> None:
-        """Write one, or two with half of the ids each where they make too long a frame."""
-        who, status, code, ids = receipt
-        to = self._to(who)
-        frame = codec.encode(Receipt(to, ids, status, code))  # type: ignore[arg-type]
-        if len(frame) > self._room and len(ids) > 1:
-            half = len(ids) // 2
-            self._tell(receipt._replace(ids=ids[:half]))
-            self._tell(receipt._replace(ids=ids[half:]))
+    def _tell(self, who: Who, status: str, code: int | None, ids: Ids) -> None:
+        """Write one receipt, or two with half of the ids each where these are too many or too long."""
+        to, count = self._to(who), ids.count
+        frame = codec.encode(Receipt(to, ids.array, status, code))  # type: ignore[arg-type]
+        if count > 1 and (count > MAX_IDS or len(frame) > self._room):
+            for half in ids.cut(count // 2):
+                self._tell(who, status, code, half)
             return
-        self._counters.outcomes[status, code] += len(ids)
+        self._counters.outcomes[status, code] += count
         if self._trace is not None:
             self._trace.note(status, to, "", ids, "" if code is None else str(int(code)))
         self._write(who, frame)

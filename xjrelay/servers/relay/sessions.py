@@ -24,6 +24,7 @@ from xjrelay.servers.relay.outcomes import Origin, Outcomes, Run
 from xjrelay.servers.relay.timings import Timings
 from xjrelay.wire import address, codec, fast
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
+from xjrelay.wire.ids import Ids, lines_of
 from xjrelay.wire.stanzas import MAX_ID, Ack, Kind, Message, parse
 
 _log = Logger()
@@ -236,10 +237,10 @@ class UserSession:
         if self._report_call is None:
             self._report_later()
         exchange = self._exchange
-        if exchange.timings.here.credit and run.ids and not run.began:
+        if exchange.timings.here.credit and run.count and not run.began:
             exchange.timings.here.credit -= 1
             run.began = exchange.context.clock.seconds()
-            run.timed = len(run.ids)
+            run.timed = run.count
         if (trace := exchange.context.trace) is not None:
             if trace.left > 0 or trace.on_note is not None:
                 trace.note(there.reached, run.from_, run.to, said.ids, there.full)
@@ -290,9 +291,10 @@ class UserSession:
         self._settle(self.owed.acknowledge(h))
 
     def _settle(self, settled: list[Settled[Origin | Run]]) -> None:
-        for origin, count in settled:
+        for origin, count, ids in settled:
             if isinstance(origin, Run):
-                origin.sender.run_settled(origin, origin.take(count), "delivered")
+                origin.count -= count
+                origin.sender.run_settled(origin, Ids(ids, count), "delivered")
             else:
                 origin.sender.settled(origin, "delivered")
 
@@ -326,11 +328,11 @@ class UserSession:
         if self.owed is None:
             if not self.pass_on(said):
                 return False
-            run.sender.run_settled(run, said.ids, "delivered")
+            run.sender.run_settled(run, Ids.of(said.ids), "delivered")
             return True
-        if not self.owed.owe_all(said.lines, said.count, run):
+        if not self.owed.owe_all(said.lines, said.count, run, lines_of(said.ids)):
             return False
-        run.ids += said.ids
+        run.count += said.count
         if self.link is not None:
             self.link.send_lines(said.lines, said.count)
         return True
@@ -374,21 +376,21 @@ class UserSession:
         if status == "failed" and code == Code.NOT_FOUND:
             self._error(origin, Code.NOT_FOUND, NOBODY)
         elif self.owed is not None and origin.id is not None:
-            self._exchange.outcomes.add(self, origin.id, status, code)
+            self._exchange.outcomes.add(self, Ids.of([origin.id]), status, code)
         elif status == "failed":
             self._error(origin, code or Code.NOT_NOW, "not delivered, try again")
 
-    def run_settled(self, run: Run, ids: list[str], status: str, code: int | None = None) -> None:
+    def run_settled(self, run: Run, ids: Ids, status: str, code: int | None = None) -> None:
         """Their receipt, gathered; for those to nobody an error each."""
         if status == "failed" and code == Code.NOT_FOUND:
             for message_id in ids:
                 self.settled(run.origin(message_id), status, code)
             return
         if run.began:
-            self._time(run, len(ids))
+            self._time(run, ids.count)
         assert run.pair is not None  # it acknowledges: only such a session says runs
-        run.pair.settle(status == "failed" and code == Code.NOT_NOW, len(ids))
-        self._exchange.outcomes.add_all(self, ids, status, code)
+        run.pair.settle(status == "failed" and code == Code.NOT_NOW, ids.count)
+        self._exchange.outcomes.add(self, ids, status, code)
 
     def _time(self, run: Run, count: int) -> None:
         run.timed -= count
@@ -454,5 +456,11 @@ class UserSession:
 
 
 def _single(owed: Owed[Origin | Run]) -> Owed[Origin]:
+    """With an origin of its own, where it had one with others."""
     origin = owed.origin
-    return Owed(owed.frame, origin.next() if isinstance(origin, Run) else origin)
+    if isinstance(origin, Run):
+        assert owed.id is not None
+        origin.count -= 1
+        origin.began = 0.0  # it takes another way, whose time is none of this one's
+        origin = origin.origin(owed.id)
+    return Owed(owed.frame, origin, owed.is_mail, owed.id)
