@@ -189,6 +189,12 @@ FRAMES = st.lists(
 )
 
 
+def reads(data: st.DataObject, stream: bytes) -> list[bytes]:
+    """A stream, cut anywhere."""
+    places = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    return [stream[a:b] for a, b in zip([0, *places], [*places, len(stream)], strict=True)]
+
+
 class PropertyTests(SynchronousTestCase):
     """Any cutting of any stream gives the same frames."""
 
@@ -199,11 +205,44 @@ class PropertyTests(SynchronousTestCase):
     )
     def test_any_cutting_gives_the_same_frames(self, data: st.DataObject, stream: list[bytes]) -> None:
         whole = b"".join(stream)
-        places = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
-        pieces = [whole[a:b] for a, b in zip([0, *places], [*places, len(whole)], strict=True)]
         one, many = Framer(max_frame=20), Framer(max_frame=20)
-        self.assertEqual(cut(many, pieces), one.feed(whole))
+        self.assertEqual(cut(many, reads(data, whole)), one.feed(whole))
         self.assertEqual(many.too_long, one.too_long)
+
+    @given(
+        data=st.data(),
+        stream=st.lists(st.sampled_from([LF, b"\r\n", b"\r", b"a", b"bb", b"c" * 9, ORIGINAL]), max_size=30),
+        known=st.sampled_from([None, LF, ORIGINAL]),
+    )
+    @settings(max_examples=300, deadline=None)
+    def test_what_is_ordinary_is_had_at_once(
+        self, data: st.DataObject, stream: list[bytes], known: bytes | None
+    ) -> None:
+        """Where a read is taken as it is, that is what the long way gives, and leaves the same behind."""
+        quick, framer = Framer(12, known), Framer(12, known)
+        for piece in filter(None, reads(data, b"".join(stream))):
+            at_once = quick.at_once(piece)
+            whole = framer.take(piece)
+            expected = framer.split(whole) if whole else []
+            if at_once:
+                self.assertEqual((at_once, framer.pending, framer.delimiter), (whole, 0, LF))
+                self.assertEqual(at_once, Framer(12, LF).lines(whole))
+            else:
+                self.assertEqual(quick.feed(piece), expected)
+            self.assertEqual((quick.pending, quick.too_long), (framer.pending, framer.too_long))
+
+    def test_nearly_every_read_is_had_at_once(self) -> None:
+        framer = Framer(12)
+        self.assertEqual(framer.at_once(b"a\n"), b"")  # nothing is decided yet
+        self.assertEqual(framer.feed(b"a\n"), [b"a"])
+        self.assertEqual(framer.at_once(b"bb\nc\n"), b"bb\nc\n")
+        for other in (b"bb", b"b\r\n", b"b" * 12 + b"\n"):
+            self.assertEqual(framer.at_once(other), b"")
+        self.assertEqual(framer.feed(b"bb"), [])
+        self.assertEqual(framer.at_once(b"c\n"), b"")  # it ends what waits
+        self.assertEqual(framer.feed(b"c\n"), [b"bbc"])
+        self.assertEqual(framer.at_once(b"d\n"), b"d\n")
+        self.assertEqual((framer.feed(b"e" * 13 + b"\n"), framer.at_once(b"d\n")), ([], b""))
 
     @given(frames=FRAMES, size=st.integers(1, 30))
     def test_what_is_joined_with_lf_is_cut_again(self, frames: list[bytes], size: int) -> None:

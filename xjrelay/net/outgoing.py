@@ -69,15 +69,13 @@ class Outgoing(Protocol):
         False too where this very frame was one too many for a slow reader: :meth:`undelivered`
         has had it then.
         """
-        return self._put(frame + self._framer.delimiter, 1)
+        return self.send_lines(frame + LF, 1)
 
     def send_lines(self, lines: bytes, count: int) -> bool:
         """Write so many encoded frames, each ended by LF; false as for :meth:`send_frame`."""
-        return self._put(lines if self._framer.delimiter == LF else lines.replace(LF, ORIGINAL), count)
-
-    def _put(self, data: bytes, count: int) -> bool:
         if self.close_reason is not None:
             return False
+        data = lines if self._framer.delimiter == LF else lines.replace(LF, ORIGINAL)
         context, out = self.context, self._out
         context.counters.frames_out += count
         if not self._full:

@@ -77,8 +77,9 @@ class Link(Outgoing):
         must_answer: whether silence alone closes the link. At first False where :attr:`may_be_mute`.
         may_be_mute: whether the other end may be the original's client, which answers no ping: its
             silence counts only once it has answered one.
-        quick: a method of a subclass that has a fast lane: takes frames, each ended by LF, and returns how
-            many of them, from the first, it is done with, and whether these are all.
+        role: what the other end turned out to be; None until a subclass knows, and where it needs nothing.
+        quick: the fast lane of a subclass that has one, once it knows the role: takes that and frames, each
+            ended by LF; returns how many of them, from the first, it is done with, and whether these are all.
         patience: looks at the link that its silence may last, after each of which it is pinged.
         heartbeat: whether a ping goes at every interval, not only after a quiet one.
         metered: whether what is heard is held to a rate, until :meth:`unmetered`. True for
@@ -91,7 +92,7 @@ class Link(Outgoing):
     __slots__ = (
         *("_agreed", "_answers_pings", "_bad_frames", "_busy", "_cut_call", "_deadline", "_held_since"),
         *("_max_frame", "_meter", "_opened_at", "_quiet", "_slowed", "_spoke", "_unfinished", "_waiting"),
-        *("factory", "interval", "must_answer", "on_established", "on_gone", "phase"),
+        *("factory", "interval", "must_answer", "on_established", "on_gone", "phase", "quick", "role"),
     )
     label: ClassVar[str] = "link"
     may_be_mute: ClassVar[bool] = False
@@ -99,13 +100,16 @@ class Link(Outgoing):
     heartbeat: ClassVar[bool] = False
     metered: ClassVar[bool] = False
     phase: Phase
-    quick: Callable[[bytes], tuple[int, bool]] | None = None
+    quick: Callable[[Any, bytes], tuple[int, bool]] | None
+    role: Any
 
     def __init__(self, context: Context, max_frame: int | None = None) -> None:
         self._max_frame = max_frame or context.limits.max_frame
         super().__init__(context, context.link_name(self.label), Framer(self._max_frame))
         self.on_established: Callable[[Link], None] | None = None
         self.on_gone: Callable[[Link], None] | None = None
+        self.role = None
+        self.quick = None
         self.interval = context.limits.ping_interval
         self.must_answer = not self.may_be_mute
         self._waiting: list[bytes] | None = None  # frames of one read that a handler holds up
@@ -301,7 +305,7 @@ class Link(Outgoing):
         began, batch.open = not batch.open, True  # the hottest path of all: a call less
         try:
             if self.quick is not None and not self._busy and (lines := framer.at_once(data)):
-                heard, is_all = self.quick(lines)
+                heard, is_all = self.quick(self.role, lines)
                 if is_all:
                     self._unfinished = 0
                     self.context.counters.frames_in += heard
@@ -370,7 +374,7 @@ class Link(Outgoing):
         """What a read has completed; returns how many frames that is."""
         done, is_all = 0, False
         if self.quick is not None and not self._busy and (lines := self._framer.lines(whole)):
-            done, is_all = self.quick(lines)
+            done, is_all = self.quick(self.role, lines)
         if is_all:
             self._unfinished = 0
             self.context.counters.frames_in += done
@@ -402,7 +406,7 @@ class Link(Outgoing):
                 self._keep(frames[at:])
                 return
             if quick is not None and at < len(frames) and self.close_reason is None:
-                done, _ = quick(LF.join(frames[at : at + room]) + LF)
+                done, _ = quick(self.role, LF.join(frames[at : at + room]) + LF)
                 at += done
                 room = MANY + 2 * done
 

@@ -96,8 +96,16 @@ class QuickReactor(EPollReactor):
             if event != EPOLLIN or type(selectable) not in _PLAIN:
                 log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
                 continue
-            size = self._receive(selectable)
-            while size:
+            while True:
+                try:
+                    size = selectable.socket.recv_into(buffer)
+                except OSError as error:
+                    if error.errno not in _NOT_NOW:
+                        self._disconnectSelectable(selectable, main.CONNECTION_LOST, True)
+                    break
+                if not size:
+                    self._disconnectSelectable(selectable, main.CONNECTION_DONE, True)
+                    break
                 read.append((selectable, bytes(view[:size])))
                 held += size
                 if held >= MOST_HELD:
@@ -106,21 +114,8 @@ class QuickReactor(EPollReactor):
                 if size < len(buffer) or again == MOST_AGAIN or fd not in self._reads:
                     break
                 again += 1
-                size = self._receive(selectable)
         if read:
             self._tell(read)
-
-    def _receive(self, connection: Any) -> int:
-        """Read into the buffer; 0 where there was nothing, or the connection is over."""
-        try:
-            size: int = connection.socket.recv_into(self._buffer)
-        except OSError as error:
-            if error.errno not in _NOT_NOW:
-                self._disconnectSelectable(connection, main.CONNECTION_LOST, True)
-            return 0
-        if not size:
-            self._disconnectSelectable(connection, main.CONNECTION_DONE, True)
-        return size
 
     def _tell(self, read: list[tuple[Any, bytes]]) -> None:
         """Tell the protocols what was read, and let what they say be written together.

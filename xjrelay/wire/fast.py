@@ -102,9 +102,9 @@ def pure(lines: bytes) -> tuple[list[Run | PlainAck], bool]:
     except _NOT_PLAIN:
         said = []
     if len(said) == 1:  # one at a time, as people write
-        (one,) = said
+        one = said[0]
         if len(_encode(one)) == len(lines) - 1 and (lines.isascii() or ORIGINAL not in lines):
-            if isinstance(one, PlainAck):
+            if type(one) is PlainAck:
                 return [one], True
             return [Run(one.to, one.from_, 1, [] if one.id is None else [one.id], lines)], True
     elif said and _is_proved(said, lines):
@@ -135,7 +135,7 @@ class Reader:
             lines: frames, each ended by LF.
         """
         if len(lines) < FEW or _scan is not None:
-            return _without_memory(lines)
+            return without_memory(lines)
         found, size = self._spelt(lines)
         if size == len(lines):
             return found, True
@@ -161,7 +161,8 @@ class Reader:
         return found, start
 
 
-_without_memory = pure if _scan is None else compiled
+without_memory = pure if _scan is None else compiled
+"""The form in force, for what is too little for a :class:`Reader`."""
 
 FORM: Final = "pure" if _scan is None else "compiled"
 """Which of the two is in force."""
@@ -237,7 +238,7 @@ def _is_one_row(said: list[Plain | PlainAck]) -> bool:
 def _row(said: list[Plain | PlainAck], lines: bytes) -> Run | PlainAck:
     """One acknowledgement, or messages of one pair."""
     first = said[0]
-    if isinstance(first, PlainAck):
+    if type(first) is PlainAck:
         return first
     ids = [] if first.id is None else [one.id for one in said]
     return Run(first.to, first.from_, len(said), ids, lines)  # type: ignore[arg-type]  # all have one

@@ -38,7 +38,7 @@ class Framer:
             then on; the connection is of no more use.
     """
 
-    __slots__ = ("_buffer", "_decided", "_max", "_scanned", "delimiter", "too_long")
+    __slots__ = ("_buffer", "_decided", "_max", "_ordinary", "_scanned", "delimiter", "too_long")
 
     def __init__(self, max_frame: int = DEFAULT_MAX_FRAME, delimiter: bytes | None = None) -> None:
         self._max = max_frame
@@ -47,6 +47,7 @@ class Framer:
         self._decided = delimiter is not None
         self.delimiter = LF if delimiter is None else delimiter
         self.too_long = False
+        self._ordinary = max_frame if delimiter == LF else 0  # what at_once may take
 
     @property
     def original(self) -> bool:
@@ -71,8 +72,7 @@ class Framer:
 
         So it is with nearly every read: whole frames, ended by LF, none of them over the limit.
         """
-        ordinary = data[-1] == _LF and not self._buffer and self._decided and self.delimiter == LF
-        return data if ordinary and len(data) <= self._max and _CR not in data and not self.too_long else b""
+        return data if len(data) <= self._ordinary and data[-1] == _LF and _CR not in data else b""
 
     def take(self, data: bytes) -> bytes:
         """All frames that ``data`` completes, as they came, each with its delimiter; not yet held to
@@ -122,6 +122,7 @@ class Framer:
         whole = bytes(buffer)
         buffer.clear()
         self._scanned = 0
+        self._ordinary = self._max if self.delimiter == LF else 0
         return whole
 
     def _decide(self, start: int) -> None:
@@ -133,6 +134,7 @@ class Framer:
 
     def _keep(self, rest: bytes) -> None:
         self._buffer += rest
+        self._ordinary = 0
         self._mark()
 
     def _mark(self) -> None:
@@ -151,4 +153,5 @@ class Framer:
 
     def _overflow(self) -> None:
         self._buffer.clear()
+        self._ordinary = 0
         self.too_long = True

@@ -42,10 +42,11 @@ class Lane:
         self._table = switch.table
         self._find = switch.table.exact.get
         self._runs = fast.Reader().runs
+        self._few = fast.without_memory
 
     def said(self, session: UserSession, lines: bytes) -> tuple[int, bool]:
         """What a user said; how many frames, from the first, are done with, and whether these are all."""
-        runs, is_all = self._runs(lines)
+        runs, is_all = self._few(lines) if len(lines) < fast.FEW else self._runs(lines)
         done = 0
         for run in runs:
             if session.over:

@@ -22,7 +22,7 @@ from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
 from xjrelay.servers.relay.envoy import Envoy
 from xjrelay.servers.relay.identity import Identity
-from xjrelay.servers.relay.lane import NOTHING, Lane
+from xjrelay.servers.relay.lane import Lane
 from xjrelay.servers.relay.mesh_end import MeshEnd
 from xjrelay.servers.relay.sessions import UserSession
 from xjrelay.servers.relay.switch import Switch
@@ -35,38 +35,31 @@ _ALIVE = frozenset({Kind.PING, Kind.PONG})
 
 
 class PeerLink(ProvingLink):
-    """A link with another relay that we dialled.
-
-    Attributes:
-        end: what is said on it, once both sides have proved themselves.
-    """
+    """A link with another relay that we dialled: its end, once both sides have proved themselves."""
 
     label = "to-relay"
+    role: MeshEnd | None
 
     def __init__(self, context: Context, identity: Identity, secret: ClusterSecret, peers: Peers, relay: str):
         super().__init__(context, identity.to_relay, secret.client)
         self.phase = Phase.AT_MESH_PROOF
-        self.end: MeshEnd | None = None
         self._peers = peers
         self._relay = relay
 
     def proved(self) -> None:
         """Say our list; theirs is coming."""
         assert isinstance(self.factory, Dialler)
-        self.end = MeshEnd(self, self._peers, self._relay, dialled=True, place=self.factory.address)
-        self.end.welcome()
+        self.role = MeshEnd(self, self._peers, self._relay, dialled=True, place=self.factory.address)
+        self.quick = self._peers.lane.crossed
+        self.role.welcome()
 
     def receive(self, kind: Kind, value: dict[str, Any], frame: bytes) -> Any:
         """After the proof everything but pings is the end's."""
-        if self.end is None or kind in _ALIVE:
+        if self.role is None or kind in _ALIVE:
             return super().receive(kind, value, frame)
         if kind is Kind.IQ:
-            return self._peers.envoy.heard(self.end, value)
-        return self.end.receive(kind, value, frame)
-
-    def quick(self, lines: bytes) -> tuple[int, bool]:
-        """Ordinary messages go by the fast lane (see ``lane``)."""
-        return NOTHING if self.end is None else self._peers.lane.crossed(self.end, lines)
+            return self._peers.envoy.heard(self.role, value)
+        return self.role.receive(kind, value, frame)
 
     def let_in(self) -> None:
         """The handshake is through, and the dialler need not hold back next time."""
@@ -77,13 +70,13 @@ class PeerLink(ProvingLink):
     def on_pong(self, pong: Stanza) -> None:
         """A sign of life, which may decide between two links."""
         super().on_pong(pong)
-        if self.end is not None:
-            self._peers.answered(self.end)
+        if self.role is not None:
+            self._peers.answered(self.role)
 
     def closed(self, reason: CloseReason) -> None:
         """The link is gone."""
-        if self.end is not None:
-            self.end.ended()
+        if self.role is not None:
+            self.role.ended()
 
 
 GRACE = 10.0

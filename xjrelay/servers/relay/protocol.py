@@ -19,7 +19,6 @@ from xjrelay.net.proof import AdmittingLink
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import Verifier
 from xjrelay.servers.relay.identity import Identity
-from xjrelay.servers.relay.lane import NOTHING
 from xjrelay.servers.relay.mesh_end import MeshEnd
 from xjrelay.servers.relay.peers import Peers
 from xjrelay.servers.relay.sessions import UserSession
@@ -46,20 +45,16 @@ class Door:
 
 
 class RelayProtocol(AdmittingLink):
-    """A connection that somebody made to this relay (R5).
+    """A connection that somebody made to this relay (R5): a user's or another relay's, as its hello says."""
 
-    Attributes:
-        role: what it turned out to be; None until its hello is through.
-    """
-
-    __slots__ = ("_door", "_mesh_end", "role")
+    __slots__ = ("_door", "_mesh_end")
+    role: UserSession | MeshEnd | None
     label = "relay"
     may_be_mute = True
 
     def __init__(self, context: Context, door: Door) -> None:
         super().__init__(context)
         self.phase = Phase.RELAY_HELLO
-        self.role: UserSession | MeshEnd | None = None
         self._door = door
         self._mesh_end: MeshEnd | None = None
 
@@ -70,13 +65,6 @@ class RelayProtocol(AdmittingLink):
         if kind is Kind.IQ:
             return self._door.peers.envoy.heard(self.role, value)
         return self.role.receive(kind, value, frame)
-
-    def quick(self, lines: bytes) -> tuple[int, bool]:
-        """Ordinary messages go by the fast lane (see ``lane``)."""
-        role, lane = self.role, self._door.peers.lane
-        if isinstance(role, UserSession):
-            return lane.said(role, lines)
-        return NOTHING if role is None else lane.crossed(role, lines)
 
     # -- users -------------------------------------------------------------------------------
 
@@ -151,6 +139,7 @@ class RelayProtocol(AdmittingLink):
 
     def _become(self, session: UserSession) -> None:
         self.role = session
+        self.quick = self._door.peers.lane.said
         self.must_answer = session.owed is not None
         self.phase = Phase.RELAY_USER
         self.established()
@@ -177,6 +166,7 @@ class RelayProtocol(AdmittingLink):
         """It belongs to the cluster: say our list; theirs is coming (R17, R18)."""
         assert self._mesh_end is not None
         self.role = self._mesh_end
+        self.quick = self._door.peers.lane.crossed
         self._mesh_end.welcome()
 
     def let_in(self) -> None:
