@@ -113,7 +113,7 @@ class SpellingTests(SynchronousTestCase):
     def test_where_a_row_ends(self) -> None:
         known = spelling(ORDERS[1])
         other = line(ORDERS[1], "gita", "esa", "halo", "1")
-        for count in (1, 2, 3, 7, 8, 9, 40):
+        for count in (1, 2, 3, 7, 8, 9, 40, 40, 1, 8, 8, 7, 2):
             ours = rows(ORDERS[1], count=count)
             for before in (b"", other * 2):
                 for after in (b"", other, other * 30, b"{}\n"):
@@ -191,6 +191,19 @@ class ReaderTests(SynchronousTestCase):
             reader.runs(row)
             (run,), size = reader._spelt(row)
             self.assertEqual((size, told(([run], True))), (len(row), told(fast.pure(row))))
+
+    def test_a_row_that_the_last_read_has_cut_stops_nothing(self) -> None:
+        if fast.FORM == "compiled":
+            return
+        reader = fast.Reader()
+        first, second = (rows(ORDERS[0], to, count=20) for to in ("fajar", "gita"))
+        reader.runs(first + second)
+        end = first[first.rindex(b'{"stanza') :]
+        found, size = reader._spelt(end + second)
+        self.assertEqual((len(found), size), (2, len(end + second)))
+        self.assertEqual(told((found, True)), told(fast.pure(end + second)))
+        odd = end.replace(b"text", b"te\\u0078t")  # spelt longer than it need be: for the slow lane
+        self.assertEqual(reader._spelt(odd + second), ([], 0))
 
     def test_rows_of_several_pairs_are_known_each(self) -> None:
         if fast.FORM == "compiled":

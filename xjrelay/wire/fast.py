@@ -152,11 +152,17 @@ class Reader:
         while start < whole and (spelling := self._spellings.find(lines, start)) is not None:
             end = spelling.extent(lines, start)
             row = lines if end - start == whole else lines[start:end]
-            if end - start < FEW or (spelling.middle and row is not lines):
+            if spelling.middle and row is not lines:
                 break  # to find where it ends, and its ids, costs as much as to decode it
-            if (said := spelling.read(row)) is None:
+            if len(row) < FEW and not start:  # what is left of one that the last read has cut
+                first, is_all = pure(row)
+                if not is_all:
+                    break
+                found += first
+            elif len(row) < FEW or (said := spelling.read(row)) is None:
                 break
-            found.append(Run(spelling.to, spelling.from_, *said, row))
+            else:
+                found.append(Run(spelling.to, spelling.from_, *said, row))
             start = end
         return found, start
 

@@ -62,7 +62,7 @@ class Spelling:
             or it is long before they come.
     """
 
-    __slots__ = ("from_", "head", "marks", "middle", "seam", "tail", "to")
+    __slots__ = ("_usual", "from_", "head", "marks", "middle", "seam", "tail", "to")
 
     def __init__(self, line: bytes, to: str, from_: str) -> None:
         self.to = to
@@ -76,6 +76,7 @@ class Spelling:
         self.tail = line[end:]
         self.middle = line[line.index(_QUOTE, first) : last] if first < last else b""
         self.seam = self.tail + self.head
+        self._usual = 0  # bytes of the last row
         self.marks = (self.head + self.middle + self.tail).translate(None, _LETTERS)
         if first > MAX_HEAD or line.translate(None, _LETTERS) != self.marks:
             raise ValueError("too long, or the texts that vary are not of letters alone")
@@ -101,17 +102,23 @@ class Spelling:
     def extent(self, lines: bytes, start: int) -> int:
         """Where a row ends that starts there: at a line that has another head, or at the end.
 
-        The last line is looked at, then some in steps that grow, then in halves: a stranger may still stand
-        in its middle, which :meth:`read` finds.
+        Whoever says so much at a time mostly says as much again: what would be the last line then is looked
+        at first, then others in steps that grow, then in halves. A stranger may still stand in its middle,
+        which :meth:`read` finds.
         """
         head, whole = self.head, len(lines)
-        if lines.startswith(head, lines.rfind(LF, start, whole - 1) + 1):
-            return whole
-        low, high = start, lines.find(LF, start) + 1
-        step = high - start
-        while high < whole and lines.startswith(head, high):
-            low, step = high, 2 * step
-            high = lines.find(LF, low + step) + 1 or whole
+        low = start
+        high = lines.rfind(LF, start, min(start + self._usual, whole) - 1) + 1
+        if high <= start or lines.startswith(head, high):
+            low = max(start, high)
+            high = lines.find(LF, low) + 1
+            step = high - low
+            if high == whole or not lines.startswith(head, high):
+                self._usual = high - start
+                return high
+            while high < whole and lines.startswith(head, high):
+                low, step = high, 2 * step
+                high = lines.find(LF, low + step) + 1 or whole
         while low < high:
             middle = (low + high) // 2
             line = lines.find(LF, middle, high - 1) + 1 or lines.rfind(LF, low, middle) + 1
@@ -121,6 +128,7 @@ class Spelling:
                 low = line
             else:
                 high = line
+        self._usual = high - start
         return high
 
 
