@@ -126,6 +126,7 @@ def _tls(result: Result) -> Iterator[Goal]:
         for shape in SHAPES:
             text = f"CPU time a message over TLS 1.3 beside {peer.name}'s at {name(shape)}"
             yield Goal(text, 1.0, _ratio(result, shape, OURS, peer.name, TLS))
+            yield Goal(f"{text}, compiled", 1.0, _ratio(result, shape, COMPILED, peer.name, TLS))
 
 
 def _acknowledged(result: Result) -> Iterator[Goal]:

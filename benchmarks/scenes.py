@@ -137,16 +137,16 @@ def _peer(stack: ExitStack, peer: Peer, pairs: int, secure: bool) -> Subject:
 
 
 def _ours(stack: ExitStack, options: Options, secure: bool) -> list[Subject]:
-    """Our relay with and without acknowledgement, and in the clear the compiled form, and two of them."""
+    """Our relay with and without acknowledgement, and its compiled form; in the clear two of them, too."""
     one = [(OURS, Traffic()), (ACKNOWLEDGED, Traffic(ack=True))]
     if not secure:
         one.insert(1, (NAMED, Traffic(named=True)))
     across = [(ACROSS, Traffic(across=True)), (ACROSS_ACKNOWLEDGED, Traffic(across=True, ack=True))]
     spread = [(SPREAD, Traffic()), (SPREAD_ACKNOWLEDGED, Traffic(ack=True))]
     found = _forms(stack, one, options, Settings(), secure)
+    if COMPILED_BUILD.exists():
+        found += _forms(stack, [(COMPILED, Traffic())], options, Settings(package=COMPILED_BUILD), secure)
     if not secure:
-        if COMPILED_BUILD.exists():
-            found += _forms(stack, [(COMPILED, Traffic())], options, Settings(package=COMPILED_BUILD), secure)
         found += _forms(stack, across, options, Settings(relays=2), secure)
         found += _forms(stack, spread, options, Settings(relays=2, cpus=(0, 1)), secure)
     return found
