@@ -106,7 +106,7 @@ class QuickReactor(EPollReactor):
                 if not size:
                     self._disconnectSelectable(selectable, main.CONNECTION_DONE, True)
                     break
-                read.append((selectable, bytes(view[:size])))
+                read.append((selectable, view[:size].tobytes()))
                 held += size
                 if held >= MOST_HELD:
                     self._tell(read)

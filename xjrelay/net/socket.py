@@ -14,12 +14,16 @@ class IStream(ITCPTransport, IConsumer, IPushProducer):
 
 
 def tune(transport: IStream, user_timeout: float) -> None:
-    """TCP_NODELAY and keep-alive on, TCP_USER_TIMEOUT as given, in seconds.
+    """TCP_NODELAY and keep-alive on, TCP_USER_TIMEOUT as given, in seconds; TCP_QUICKACK off.
 
     Without NODELAY two small writes and a reply take 43 ms instead of 1.2 (Nagle's algorithm
     against delayed acknowledgement). Without the user timeout a machine that vanished is
     noticed after some 15 minutes of retransmissions. A UNIX socket or an in-memory pipe has
     neither, and needs neither.
+
+    TCP_QUICKACK off: whoever mostly hears and answers others would else pay for an acknowledgement of TCP's
+    own with each small message, a twelfth of what it costs. It lasts until the connection first pauses, when
+    the kernel goes back to its own way; so who left Nagle's algorithm on waits 40 ms for that once.
     """
     under = getattr(transport, "transport", transport)  # TLS lies on a transport of its own
     if not hasattr(under, "setTcpNoDelay"):
@@ -30,3 +34,4 @@ def tune(transport: IStream, user_timeout: float) -> None:
     if isinstance(handle, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
         milliseconds = int(user_timeout * 1000)
         handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)

@@ -66,7 +66,7 @@ class Lane:
 
     def _say(self, session: UserSession, run: fast.Run) -> int:
         """How many of them were said."""
-        if run.from_ not in (session.username, session.full):
+        if run.from_ not in (session.full, session.username):
             return 0
         found = self._find(run.to)
         if found is None:
