@@ -30,8 +30,8 @@ def cost(suite: ours.Suite, pairs: int, window: int, ack: bool, options: argpars
 def main() -> None:
     """Run, and print a line a shape."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.6)
+    parser.add_argument("--repeat", type=int, default=16)
     parser.add_argument("--every", type=int, default=EVERY, help="messages an acknowledgement is for")
     parser.add_argument("--size", type=int, default=100, help="bytes of a body")
     parser.add_argument("--shape", action="append", help="PAIRSxWINDOW; repeatable")
