@@ -19,10 +19,13 @@ from xjrelay.wire.framing import LF
 lines_of: Final = msgspec.json.Encoder().encode_lines
 """Each id in JSON, ended by LF."""
 
-names_of: Final = msgspec.json.Decoder(str).decode_lines
-"""The ids again."""
-
+_decode_lines: Final = msgspec.json.Decoder(str).decode_lines
 _LF: Final = LF[0]
+
+
+def names_of(lines: bytes) -> list[str]:
+    """The ids again."""
+    return _decode_lines(lines)
 
 
 class Ids(msgspec.Struct, gc=False):
