@@ -109,6 +109,8 @@ class SuiteTests(TLSTestCase):
                 heard.append(message.body)
 
         Deferred.fromCoroutine(read())
+        while (await within(esa.send("fajar", "ada?"))).status == "stored":
+            pass  # on a busy machine the relays haven't met yet: until then it goes by the mailbox
         await self.delivered(esa, heard, "halo")
         before = await self.shown("relay1")
         ended = {name: program.log.count(" closed: ") for name, program in self.programs.items()}
@@ -128,7 +130,7 @@ class SuiteTests(TLSTestCase):
 
     async def delivered(self, esa: Client, heard: list[str], word: str) -> None:
         receipt = await within(esa.send("fajar", word))
-        self.assertEqual((receipt.status, heard[-1]), ("delivered", word))
+        self.assertEqual((receipt.status, heard[-1:]), ("delivered", [word]))
 
     async def shown(self, name: str) -> bytes:
         """The certificate a program shows now."""
