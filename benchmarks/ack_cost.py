@@ -3,7 +3,7 @@
 
 The same traffic on one relay twice, in turn, each message with an ``id``: sessions without ``ack``, and
 with it, acknowledging as our library does at speed (after 100 messages). The figure is the relay's CPU
-time a message, best of the repetitions: what else runs on the machine can only add to it.
+time a message, best of the laps: what else runs on the machine can only add to it.
 """
 
 from __future__ import annotations
@@ -11,27 +11,37 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import ours
-from benchmarks.run import SHAPES, build, measure
+from benchmarks.measure import Case, Course, build, in_turn
+from benchmarks.plan import Run
+from benchmarks.scenes import SHAPES
 
 EVERY = 100
 """Messages an acknowledgement is for: ``ACK_EVERY`` of the client library."""
+WARMUP = 0.1
 
 
-def cost(suite: ours.Suite, pairs: int, window: int, ack: bool, options: argparse.Namespace) -> float:
-    """Microseconds of the relay's CPU a message."""
-    plan = ours.plan(suite, pairs, ours.Traffic(options.size, ack, named=True, every=options.every))
-    row = measure("xjrelay", suite.relays, plan, pairs, window, options.size, options.seconds)
-    return row.cpu if row.cpu else float("inf")
+def compare(suite: ours.Suite, pairs: int, window: int, options: argparse.Namespace) -> tuple[float, float]:
+    """Microseconds of the relay's CPU a message: without acknowledgement, and with it."""
+    with ExitStack() as stack:
+        courses = []
+        for ack in (False, True):
+            plan = ours.plan(suite, pairs, ours.Traffic(options.size, ack, named=True, every=options.every))
+            case = Case(str(ack), "xjrelay", pairs, Run(window, options.seconds, WARMUP), options.size)
+            courses.append(stack.enter_context(Course(case, suite.relays, plan)))
+        rows = list(in_turn(courses, options.laps))
+    plain, acked = (min(row.cpu for row in rows if row.scene == str(ack)) for ack in (False, True))
+    return plain, acked
 
 
 def main() -> None:
     """Run, and print a line a shape."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0.6)
-    parser.add_argument("--repeat", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=0.2, help="of each lap")
+    parser.add_argument("--laps", type=int, default=32, help="of each of both, by turns; the best counts")
     parser.add_argument("--every", type=int, default=EVERY, help="messages an acknowledgement is for")
     parser.add_argument("--size", type=int, default=100, help="bytes of a body")
     parser.add_argument("--shape", action="append", help="PAIRSxWINDOW; repeatable")
@@ -43,11 +53,7 @@ def main() -> None:
         suite = ours.Suite(Path(folder))
         try:
             for pairs, window in shapes:
-                rounds = [
-                    [cost(suite, pairs, window, ack, options) for ack in (False, True)]
-                    for _ in range(options.repeat)
-                ]
-                plain, acked = map(min, zip(*rounds, strict=True))
+                plain, acked = compare(suite, pairs, window, options)
                 ratio = round(acked / plain, 2)
                 if options.json:
                     shape = {"pairs": pairs, "window": window}

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import ours
 from benchmarks.house import House, accounts
-from benchmarks.measure import Case, observe
+from benchmarks.measure import Case, Course, cheapest, in_turn
 from benchmarks.ours import Settings, Suite, Traffic, User
 from benchmarks.peers import FLOOR, MOSQUITTO_ACKNOWLEDGED, PEERS, Peer
 from benchmarks.plan import Load, Plan, Run
@@ -31,6 +31,7 @@ ALL_TALK_AT_THE_FLOOR = "users, all of them talking, through the C forwarder"
 RELAYS = (1, 3, 6, 12, 20)
 CONTACTS = (10, 100, 1_000, 10_000)
 PAIRS = 50
+WARMUP = 0.1
 XMPP_SESSIONS = 500
 """Where each session needs an account of its own, and making one takes time."""
 
@@ -59,14 +60,14 @@ class Lengths:
     """How long it takes.
 
     Args:
-        seconds: of each measurement.
-        rounds: of each; the best counts.
+        seconds: of each lap.
+        laps: of each point; the best counts.
         sessions: the most that are idle.
         rest: seconds for which they are watched: as long as a heartbeat at the least.
     """
 
-    seconds: float = 1.0
-    rounds: int = 2
+    seconds: float = 0.2
+    laps: int = 16
     sessions: int = CONNECTED[-1]
     rest: float = 16.0
 
@@ -74,9 +75,8 @@ class Lengths:
 def _cpu(
     suite_relays: Sequence[Process], lengths: Lengths, make: Callable[[], Plan], roving: bool = False
 ) -> float:
-    run = Run(PAIRS if roving else 1, lengths.seconds, 0.3, roving=roving)
-    case = Case("", "", PAIRS, run)
-    return min(observe(case, suite_relays, make()).cpu for _ in range(lengths.rounds))
+    run = Run(PAIRS if roving else 1, lengths.seconds, WARMUP, roving=roving)
+    return cheapest(Case("", "", PAIRS, run), suite_relays, make(), lengths.laps)
 
 
 # -- users -----------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def _users_of_the_floor(stack: ExitStack, lengths: Lengths) -> Iterator[Point]:
     process = FLOOR.start(folder, 0, None)
     stack.callback(process.end)
     for count in TALKING:
-        talk = partial(FLOOR.plan, process.port, count // 2, 100)
+        talk = partial(FLOOR.plan, [(process.port, process.port)], count // 2, 100)
         yield Point(ALL_TALK_AT_THE_FLOOR, count, _cpu([process], lengths, talk, roving=True))
 
 
@@ -203,18 +203,20 @@ def rosters(lengths: Lengths) -> Iterator[Point]:
         stack.callback(house.end)
         house.seed(accounts([*names, *owners], 4096, contacts))
         house.start()
+        courses = []
         for count in CONTACTS:
-            run = Run(16, lengths.seconds, 0.3)
-            cpus = []
-            for _ in range(lengths.rounds):
-                plan = Plan()
-                receives = _roster_session(stack, house, plan, f"r{count}")
-                plan.receives()
-                sends = _roster_session(stack, house, plan, f"s{count}")
-                plan.sends(ours.message(f"s{count}", f"r{count}", Traffic()))
-                plan.pair(sends, receives)
-                cpus.append(observe(Case("", "", 1, run), house.relays, plan).cpu)
-            yield Point("contacts in each roster", count, min(cpus))
+            plan = Plan()
+            receives = _roster_session(stack, house, plan, f"r{count}")
+            plan.receives()
+            sends = _roster_session(stack, house, plan, f"s{count}")
+            plan.sends(ours.message(f"s{count}", f"r{count}", Traffic()))
+            plan.pair(sends, receives)
+            case = Case(str(count), "", 1, Run(16, lengths.seconds, WARMUP))
+            courses.append(stack.enter_context(Course(case, house.relays, plan)))
+        rows = list(in_turn(courses, lengths.laps))
+        for count in CONTACTS:
+            cpu = min(row.cpu for row in rows if row.scene == str(count))
+            yield Point("contacts in each roster", count, cpu)
 
 
 def _roster_session(stack: ExitStack, house: House, plan: Plan, name: str) -> int:

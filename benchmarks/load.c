@@ -14,17 +14,20 @@
  *                                    one %ld, is sent after EVERY found; EVERY 0: ACK is sent for
  *                                    each, with the two bytes before the NEEDLE behind it (MQTT's
  *                                    packet number); COUNTS 1: each is a message of its pair
+ *   ping NEEDLE ANSWER               NEEDLE is answered, so that what only receives isn't closed as dead
  *   pair SENDER RECEIVER             connection numbers, from 0
+ *   clock PID                        a process of the server's, whose CPU time is counted
  *   run WINDOW SECONDS WARMUP SPIN RATE BURST ROVING
  *                                    WINDOW messages in flight a pair; SPIN 1 polls without sleeping;
  *                                    RATE messages a second over all pairs, BURST of one pair at a
  *                                    time, 0 for as many as go; ROVING 1: WINDOW messages in flight
  *                                    in all, and the next one is the next pair's
  *
- * It says "ready" when all are logged in and warm, waits for a line, runs, and prints one JSON
- * object: sent, received, lost, seconds, and the latency's percentiles in microseconds. At a RATE
- * the latency counts from when a message was due, so that a server that stalls is not excused the
- * messages that waited for it.
+ * It says "ready" when all are logged in. Then each line that comes is a lap: the traffic begins, is
+ * measured once it is warm, and stops; and one JSON object is printed: sent, received, lost, seconds,
+ * cpu (seconds of the processes, user and system, while it was measured), and the latency's percentiles
+ * in microseconds. At a RATE the latency counts from when a message was due, so that a server that
+ * stalls is not excused the messages that waited for it. It leaves when its input ends.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -49,6 +52,7 @@
 #define NUMBERS 4    /* in a message, at most */
 #define PATIENCE 8.0  /* seconds that a slow server is given for what is in flight */
 #define DEEPEST 1024 /* in flight of one pair, at a rate */
+#define MAX_CLOCKS 64
 
 struct bytes { char *data; size_t size; char *number[NUMBERS]; };
 struct step { struct bytes send, expect; };
@@ -58,7 +62,7 @@ struct conn {
     int fd, steps, next, logged_in, sender, receiver;
     SSL *ssl;
     struct step step[MAX_STEPS];
-    struct bytes message, needle, ack;
+    struct bytes message, needle, ack, ping, pong;
     long every, taken, acked;
     char *out; size_t out_size, out_room, out_sent; /* what the socket wouldn't take yet */
     char tail[4096]; size_t tail_size;              /* the end of what was heard, for split needles */
@@ -73,6 +77,7 @@ struct pair {
 
 static struct conn *conns; static int conn_count, conn_room;
 static struct pair *pairs; static int pair_count, pair_room;
+static clockid_t clocks[MAX_CLOCKS]; static int clock_count;
 static int epoll, running, spin, roving, at_once;
 static long window, burst = 1, sent, received, warmed, histogram[BUCKETS];
 static double seconds, warmup, rate, slowest;
@@ -81,10 +86,18 @@ static char buffer[READ_SIZE + 8192];
 
 static void fail(const char *what) { fprintf(stderr, "load: %s: %s\n", what, strerror(errno)); exit(1); }
 
-static double now(void) {
+static double clock_seconds(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    if (clock_gettime(clock, &t) < 0) fail("clock");
     return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static double now(void) { return clock_seconds(CLOCK_MONOTONIC); }
+
+static double cpu_seconds(void) {
+    double total = 0;
+    for (int i = 0; i < clock_count; i++) total += clock_seconds(clocks[i]);
+    return total;
 }
 
 static struct bytes unhex(const char *text) {
@@ -261,6 +274,10 @@ static void heard(struct conn *c, char *data, size_t size) {
         c->tail_size = keep;
         return;
     }
+    if (c->ping.size && memmem(data, size, c->ping.data, c->ping.size)) {
+        queue(c, c->pong.data, c->pong.size);
+        flush(c);
+    }
     if (!c->needle.size) { c->tail_size = 0; return; }
     const char *rest;
     long found = count_needles(c, data, size, &rest);
@@ -298,6 +315,7 @@ static void turn(int timeout) {
     int n = epoll_wait(epoll, events, 512, timeout);
     for (int i = 0; i < n; i++) {
         struct conn *c = events[i].data.ptr;
+        if (!c) continue; /* the standard input */
         if (events[i].events & EPOLLOUT) flush(c);
         if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) readable(c);
     }
@@ -349,8 +367,16 @@ static void read_plan(void) {
             c->needle = unhex(word[1]);
             c->ack = unhex(word[2]);
             c->every = atol(word[3]);
+        } else if (!strcmp(word[0], "ping")) {
+            c->ping = unhex(word[1]);
+            c->pong = unhex(word[2]);
         } else if (!strcmp(word[0], "pair")) {
             pairs[pair_count++] = (struct pair){.from = &conns[atoi(word[1])], .to = &conns[atoi(word[2])]};
+        } else if (!strcmp(word[0], "clock")) {
+            if (clock_count == MAX_CLOCKS || clock_getcpuclockid(atoi(word[1]), &clocks[clock_count++])) {
+                errno = EINVAL;
+                fail("clock");
+            }
         } else if (!strcmp(word[0], "run")) {
             window = atol(word[1]); seconds = atof(word[2]); warmup = atof(word[3]);
             spin = atoi(word[4]); rate = atof(word[5]); burst = atol(word[6]); roving = atoi(word[7]);
@@ -388,29 +414,53 @@ static void drive(double until, const long *arrived, long enough) {
     }
 }
 
-static void settle(void) {
-    double end = now() + PATIENCE;
-    long in_flight = 1;
-    while (in_flight && now() < end) {
-        turn(10);
-        in_flight = 0;
-        for (int i = 0; i < pair_count; i++) in_flight += pairs[i].count;
-    }
+static long in_flight(void) {
+    long count = 0;
+    for (int i = 0; i < pair_count; i++) count += pairs[i].count;
+    return count;
+}
+
+static void launch(void) {
+    if (rate != 0) return;
+    if (roving) for (long i = 0; i < window; i++) send_messages(next_pair(), 1, now());
+    else for (int i = 0; i < pair_count; i++) send_messages(&pairs[i], window, now());
+}
+
+static void lap(void) {
+    long flight = rate ? 0 : roving ? window : window * pair_count;
+    sent = received = warmed = 0;
+    slowest = 0;
+    memset(histogram, 0, sizeof histogram);
+    running = 0;
+    launch();
+    drive(now() + warmup, &warmed, flight);
+    sent = 0;
+    running = 1;
+    double start = now(), cpu = cpu_seconds();
+    drive(start + seconds, &received, flight);
+    double took = now() - start;
+    cpu = cpu_seconds() - cpu;
+    long got = received;
+    running = -1;
+    for (double end = now() + PATIENCE; in_flight() && now() < end;) turn(10);
+    printf("{\"sent\": %ld, \"received\": %ld, \"lost\": %ld, \"seconds\": %.6f, \"cpu\": %.9f, \"p50\": %.0f, "
+           "\"p99\": %.0f, \"p999\": %.0f, \"max\": %.0f}\n",
+           sent, got, in_flight(), took, cpu, percentile(.5), percentile(.99), percentile(.999), slowest * 1e6);
+    fflush(stdout);
+    for (int i = 0; i < pair_count; i++) pairs[i].head = pairs[i].count = 0;
 }
 
 /* Acknowledge the rest, as who leaves does: else a server keeps it, and hands it over in the middle of what is
  * measured next. Then the receipts that brings. */
 static void take_leave(void) {
-    for (int round = 0; round < 3; round++) {
+    for (int more = 1; more;) {
+        more = 0;
         for (int i = 0; i < conn_count; i++)
-            if (conns[i].every > 0 && conns[i].ack.size && conns[i].taken > conns[i].acked) {
-                long every = conns[i].every;
-                conns[i].every = 1;
+            if (conns[i].every > 0 && conns[i].ack.size && conns[i].taken && conns[i].taken > conns[i].acked) {
+                conns[i].every = more = 1;
                 acknowledge(&conns[i], 0);
-                conns[i].every = every;
             }
-        double end = now() + .1;
-        while (now() < end) turn(10);
+        for (double end = now() + .1; more && now() < end;) turn(10);
     }
 }
 
@@ -434,33 +484,18 @@ int main(int argc, char **argv) {
         pairs[i].sent_at = calloc((size_t)pairs[i].window, sizeof(double));
         pairs[i].from->pair = pairs[i].to->pair = &pairs[i];
     }
-    if (rate == 0 && roving) for (long i = 0; i < window && pair_count; i++) send_messages(next_pair(), 1, now());
-    else if (rate == 0) for (int i = 0; i < pair_count; i++) send_messages(&pairs[i], window, now());
-    long flight = rate ? 0 : roving ? window : window * pair_count;
-    if (pair_count) drive(now() + warmup, &warmed, flight);
+    for (int i = 0; i < conn_count; i++) /* not all at once: a short lap has its share of acknowledgements */
+        if (conns[i].every) conns[i].acked = -(i % conns[i].every);
     puts("ready");
     fflush(stdout);
-    char line[16];
-    if (!fgets(line, sizeof line, stdin)) return 1;
-    if (!pair_count) { /* idle connections: stay until told */
-        fcntl(0, F_SETFL, O_NONBLOCK);
-        while (read(0, line, 1) != 0) turn(200);
-        return 0;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &event) < 0) fail("epoll_ctl");
+    fcntl(0, F_SETFL, O_NONBLOCK);
+    char byte;
+    for (ssize_t n; (n = read(0, &byte, 1)) != 0;) {
+        if (n < 0) turn(200);
+        else if (byte == '\n') lap();
     }
-    sent = 0;
-    running = 1;
-    double start = now();
-    drive(start + seconds, &received, flight);
-    double took = now() - start;
-    long got = received;
-    running = -1;
-    settle();
     take_leave();
-    long lost = 0;
-    for (int i = 0; i < pair_count; i++) lost += pairs[i].count;
-    printf("{\"sent\": %ld, \"received\": %ld, \"lost\": %ld, \"seconds\": %.6f, \"p50\": %.0f, \"p99\": %.0f, "
-           "\"p999\": %.0f, \"max\": %.0f}\n",
-           sent, got, lost, took, percentile(.5), percentile(.99), percentile(.999), slowest * 1e6);
-    fflush(stdout);
     return 0;
 }

@@ -4,19 +4,24 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from benchmarks.plan import BUILD, Load, Plan, Run
 from benchmarks.programs import Process
+
+PATIENCE = 8.0
+"""Seconds after which a server that is slow gets no more laps."""
 
 
 @dataclass(frozen=True)
 class Row:
     """One measurement; microseconds, bytes, messages a second.
 
-    ``cpu`` is of the servers alone, all their threads, a message: the best of the rounds, since whatever
+    ``cpu`` is of the servers alone, all their threads, a message: the best of the laps, since whatever
     else the machine does can only add to it. Where half of the messages go to nobody (``half offline``)
     those count as messages, too. ``window`` 0 means a rate instead. ``back`` are those of which the sender
     was told to send them again, which our library does and the generator doesn't; ``lost`` are those that
@@ -64,41 +69,71 @@ class Case:
     each: int = 1
 
 
-def observe(case: Case, processes: Sequence[Process], plan: Plan, back: Callable[[], int] = int) -> Row:
-    """Run a plan; the CPU time of the processes is summed.
+class Course:
+    """A case under measurement: its users are logged in, and talk lap by lap.
+
+    So that those which are compared can run in turn, in laps so short that what else the machine does hits
+    all of them alike, and that some laps of each are spared it.
 
     Args:
+        processes: whose CPU time is summed.
         back: how many messages the servers have given back to their senders so far.
     """
-    given = back()
-    load = Load(plan, case.run)
-    before = sum(process.cpu_seconds() for process in processes)
-    result = load.run()
-    cpu = sum(process.cpu_seconds() for process in processes) - before
-    given = back() - given
-    count = max(1, result["received"] * case.each)
-    return Row(
-        scene=case.scene,
-        server=case.server,
-        pairs=case.pairs,
-        window=0 if case.run.rate else case.run.window,
-        size=case.size,
-        cpu=cpu / count * 1e6,
-        rate=result["received"] * case.each / result["seconds"],
-        p50=result["p50"],
-        p99=result["p99"],
-        p999=result["p999"],
-        lost=max(0, result["lost"] - given),
-        memory=sum(process.resident() for process in processes),
-        back=given,
-    )
+
+    def __init__(
+        self, case: Case, processes: Sequence[Process], plan: Plan, back: Callable[[], int] = int
+    ) -> None:
+        self._case, self._processes, self._back = case, processes, back
+        self._load = Load(plan, case.run, [process.pid for process in processes])
+        self.spent = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._load.end()
+
+    def lap(self) -> Row:
+        """One."""
+        case, began = self._case, time.monotonic()
+        given = self._back()
+        try:
+            result = self._load.lap()
+        except RuntimeError as error:
+            logs = "".join(f"\n{process.log}:\n{process.last_words}" for process in self._processes)
+            raise RuntimeError(f"{case.server}, {case.scene}: {error}{logs}") from error
+        given = self._back() - given
+        self.spent += time.monotonic() - began
+        count = max(1, result["received"] * case.each)
+        return Row(
+            scene=case.scene,
+            server=case.server,
+            pairs=case.pairs,
+            window=0 if case.run.rate else case.run.window,
+            size=case.size,
+            cpu=result["cpu"] / count * 1e6,
+            rate=result["received"] * case.each / result["seconds"],
+            p50=result["p50"],
+            p99=result["p99"],
+            p999=result["p999"],
+            lost=max(0, result["lost"] - given),
+            memory=sum(process.resident() for process in self._processes),
+            back=given,
+        )
 
 
-def measure(
-    name: str, processes: Sequence[Process], plan: Plan, pairs: int, window: int, size: int, seconds: float
-) -> Row:
-    """One shape on one server."""
-    return observe(Case("", name, pairs, Run(window, seconds), size), processes, plan)
+def in_turn(courses: Sequence[Course], laps: int) -> Iterator[Row]:
+    """So many laps of each, by turns; fewer of one that takes longer than :data:`PATIENCE`, but one."""
+    for _ in range(laps):
+        for course in courses:
+            if course.spent < PATIENCE:
+                yield course.lap()
+
+
+def cheapest(case: Case, processes: Sequence[Process], plan: Plan, laps: int) -> float:
+    """The least CPU time a message of so many laps, in microseconds."""
+    with Course(case, processes, plan) as course:
+        return min(row.cpu for row in in_turn([course], laps))
 
 
 def build() -> None:

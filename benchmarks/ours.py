@@ -223,7 +223,9 @@ def login(user: User, ack: bool) -> tuple[bytes, bytes]:
 
 def _session(suite: Suite, made: Plan, user: User, traffic: Traffic) -> int:
     port = suite.doors[user.port] if traffic.tls else user.port
-    return made.conn(port, [login(user, traffic.ack)], tls=int(traffic.tls))
+    number = made.conn(port, [login(user, traffic.ack)], tls=int(traffic.tls))
+    made.answers(b'{"type":"ping"}', b'{"type":"pong"}\n')
+    return number
 
 
 def couples(suite: Suite, pairs: int, across: bool = False) -> list[tuple[User, User]]:

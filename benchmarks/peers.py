@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from benchmarks.programs import Certificate, Process, free_port
 from benchmarks.wires import Wire
 
 Start = Callable[[Path, int, Certificate | None], Process]
+Ports = Sequence[tuple[int, int]]
+"""By turns: where the receiver of a pair logs in, and where its sender does."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,15 @@ class Peer:
         except OSError:
             return ""
 
-    def plan(self, port: int, pairs: int, size: int, offline: bool = False, tls: bool = False) -> Plan:
+    def plan(self, ports: Ports, pairs: int, size: int, offline: bool = False, tls: bool = False) -> Plan:
         """Pairs of sender and receiver."""
         made = Plan()
         secure = self.tls if tls else 0
         for number in range(pairs):
-            receives = made.conn(port, self.wire.receive(number), secure)
+            receiving, sending = ports[number % len(ports)]
+            receives = made.conn(receiving, self.wire.receive(number), secure)
             made.receives(ack=self.wire.ack, every=0 if self.wire.ack else 1)
-            sends = made.conn(port, self.wire.send(number), secure)
+            sends = made.conn(sending, self.wire.send(number), secure)
             made.sends(self.wire.line(number, size, offline))
             made.pair(sends, receives)
         return made
@@ -183,11 +186,12 @@ def _xmpp_accounts(process: Process, names: Sequence[str]) -> None:
 
 
 FLOOR = Peer("C on epoll (the floor)", "floor", _run("floor", "{port}"), wires.FLOOR)
+_NATS = ("nats-server", "-a", "127.0.0.1", "-p", "{port}")
 NATS = Peer(
     "nats-server",
     "nats-server",
     _run(
-        *("nats-server", "-a", "127.0.0.1", "-p", "{port}"),
+        *_NATS,
         tls=("--tls", "--tlscert", "{chain}", "--tlskey", "{key}"),
     ),
     wires.NATS,
@@ -228,3 +232,12 @@ EJABBERD = Peer(
 
 PEERS = (FLOOR, NATS, MOSQUITTO, MOSQUITTO_ACKNOWLEDGED, REDIS, NGIRCD, INSPIRCD, PROSODY, EJABBERD)
 """In the order of the tables."""
+
+
+def routed_nats(folder: Path, cpu: int) -> Iterator[Process]:
+    """Two nats-servers on one core, each of which passes on what is for users of the other."""
+    routes = free_port()
+    cluster = (*_NATS, "--cluster_name", "bench", "--cluster")
+    yield _run(*cluster, f"nats://127.0.0.1:{routes}")(folder, cpu, None)
+    other = f"nats://127.0.0.1:{free_port()}"
+    yield _run(*cluster, other, "--routes", f"nats://127.0.0.1:{routes}")(folder, cpu, None)

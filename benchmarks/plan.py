@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "bench"
 MARK = b"#!#"
@@ -46,14 +48,18 @@ class Plan:
         """The connection just made receives; ``every`` 0: each is acknowledged by the two bytes before it."""
         self.lines.append(f"recv {_hex(needle)} {_hex(ack)} {every} {int(counts)}")
 
+    def answers(self, ping: bytes, pong: bytes) -> None:
+        """The connection just made answers this with that."""
+        self.lines.append(f"ping {_hex(ping)} {_hex(pong)}")
+
     def pair(self, sender: int, receiver: int) -> None:
         """Who writes to whom."""
         self.lines.append(f"pair {sender} {receiver}")
         self.pairs += 1
 
-    def text(self, run: Run) -> str:
-        """The whole plan."""
-        return "\n".join([*self.lines, run.line, ""])
+    def text(self, run: Run, clocks: Iterable[int] = ()) -> str:
+        """The whole plan, with the processes whose CPU time is counted."""
+        return "\n".join([*self.lines, *(f"clock {pid}" for pid in clocks), run.line, ""])
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Run:
 
     Args:
         window: messages in flight a pair.
-        seconds: of the measured part.
+        seconds: of the measured part of a lap.
         warmup: seconds before it.
         spin: poll without sleeping, as a client elsewhere does: it makes no server pay for waking it.
         rate: messages a second over all pairs, each due at its own time; 0 for as many as go.
@@ -90,9 +96,16 @@ class Run:
 
 
 class Load:
-    """The load generator, logged in and warm from its construction on."""
+    """The load generator, logged in from its construction on.
 
-    def __init__(self, plan: Plan, run: Run | None = None) -> None:
+    Args:
+        clocks: the processes whose CPU time is counted while it is measured.
+
+    Raises:
+        RuntimeError: it has ended, here or in a lap; it says why on the standard error.
+    """
+
+    def __init__(self, plan: Plan, run: Run | None = None, clocks: Iterable[int] = ()) -> None:
         run = run or Run()
         self._process = subprocess.Popen(
             [BUILD / "load", str(plan.conns + 1), str(run.at_once)],
@@ -100,28 +113,38 @@ class Load:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self._process.stdin is not None
-        self._process.stdin.write(plan.text(run))
-        self._process.stdin.flush()
-        if self._line() != "ready":
-            raise RuntimeError(f"the load generator ended with status {self._process.wait()}")
+        self._say(plan.text(run, clocks))
+        self._line()
 
-    def run(self) -> dict[str, Any]:
-        """The measured part; what the generator says of it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        line = self._line()
-        self._process.wait()
-        result: dict[str, Any] = json.loads(line)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def lap(self) -> dict[str, Any]:
+        """The traffic begins, is measured once it is warm, and stops; what the generator says of it."""
+        self._say("go\n")
+        result: dict[str, Any] = json.loads(self._line())
         return result
 
     def end(self) -> None:
-        """Close the connections."""
+        """Acknowledge what is left, and close the connections."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended by itself, and has said why
+            self._process.stdin.close()
         self._process.wait()
+
+    def _say(self, text: str) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # the answer that doesn't come tells
+            self._process.stdin.write(text)
+            self._process.stdin.flush()
 
     def _line(self) -> str:
         assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        line = self._process.stdout.readline().strip()
+        if not line:
+            self.end()
+            raise RuntimeError(f"the load generator ended with status {self._process.returncode}")
+        return line

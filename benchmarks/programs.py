@@ -92,6 +92,11 @@ class Process:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    @property
+    def last_words(self) -> str:
+        """The end of what it has logged."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+
     def end(self) -> None:
         """End it, and wait."""
         self._process.terminate()

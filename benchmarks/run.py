@@ -16,10 +16,8 @@ from pathlib import Path
 from benchmarks import curves, result, scenes, tables
 from benchmarks.curves import Idle, Lengths, Point
 from benchmarks.goals import goals
-from benchmarks.measure import Row, build, measure
+from benchmarks.measure import Row, build
 from benchmarks.scenes import SCENES, SHAPES, Options
-
-__all__ = ["SHAPES", "build", "measure"]
 
 
 def tell(row: Row) -> None:
@@ -83,8 +81,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scene", action="append", choices=SCENES, help="repeatable; all of them")
     parser.add_argument("--shape", action="append", help="PAIRSxWINDOW; repeatable")
     parser.add_argument("--size", action="append", type=int, help="bytes of the bodies; repeatable")
-    parser.add_argument("--seconds", type=float, default=0.4, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=4, help="of which the best counts")
+    parser.add_argument("--seconds", type=float, default=0.2, help="of each lap")
+    parser.add_argument("--laps", type=int, default=16, help="of each case, by turns; the best counts")
     parser.add_argument("--curves", action="store_true", help="also what grows, and the sessions at rest")
     parser.add_argument("--idle", type=int, metavar="SESSIONS", help="instead: sessions that say nothing")
     parser.add_argument("--rest", type=float, default=16.0, help="seconds for which those are watched")
@@ -100,7 +98,7 @@ def main() -> None:
     )
     options = Options(
         seconds=said.seconds,
-        rounds=said.rounds,
+        laps=said.laps,
         shapes=shapes or SHAPES,
         sizes=tuple(said.size or scenes.SIZES),
         only=tuple(said.only or ()),
@@ -119,7 +117,7 @@ def main() -> None:
     try:
         play(said.scene or SCENES, options, rows)
         if said.curves:
-            grow(found, Lengths(said.seconds, said.rounds, rest=said.rest), options)
+            grow(found, Lengths(said.seconds, said.laps, rest=said.rest), options)
     except BaseException:
         found.notes.append("This run did not come to its end: what is missing was not measured.")
         raise

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What is measured of whom: the scenes, each a table, and in each ours beside every peer that can do it.
 
-All servers run at the same time, idle but for the one that is measured, so that the rounds go round: what the
-machine does meanwhile hits all of them alike.
+All servers run at the same time, idle but for the one that is measured, and each runs its laps by turns: what
+the machine does meanwhile hits all of them alike.
 """
 
 from __future__ import annotations
@@ -15,9 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import ours
-from benchmarks.measure import Case, Row, observe
+from benchmarks.measure import Case, Course, Row, in_turn
 from benchmarks.ours import Settings, Suite, Traffic
-from benchmarks.peers import FLOOR, MOSQUITTO, MOSQUITTO_ACKNOWLEDGED, NATS, PEERS, Peer
+from benchmarks.peers import (
+    FLOOR,
+    MOSQUITTO,
+    MOSQUITTO_ACKNOWLEDGED,
+    NATS,
+    PEERS,
+    Peer,
+    Ports,
+    routed_nats,
+)
 from benchmarks.plan import BUILD, Plan, Run
 from benchmarks.programs import Process, make_certificate
 
@@ -39,10 +48,10 @@ ACROSS, ACROSS_ACKNOWLEDGED = "two relays, across", "two relays, across, acknowl
 SPREAD, SPREAD_ACKNOWLEDGED = "two relays, two cores", "two relays, two cores, acknowledged"
 
 PLAIN, TLS, BODIES, OFFLINE, TAIL = "plain", "TLS 1.3", "bodies", "half offline", "half of the top rate"
-TWO_RELAYS = {ACROSS, ACROSS_ACKNOWLEDGED, SPREAD, SPREAD_ACKNOWLEDGED}
-OFTEN = {OURS, NAMED, ACKNOWLEDGED, COMPILED, *TWO_RELAYS, FLOOR.name, NATS.name, MOSQUITTO.name}
-"""Who is measured in every round, and for its tail: what goals compare closely."""
-WARMUP = 0.2
+TWO_FLOORS, TWO_NATS = "two of the floor, two cores", "two nats-servers, across"
+TWO = {ACROSS, ACROSS_ACKNOWLEDGED, SPREAD, SPREAD_ACKNOWLEDGED, TWO_FLOORS, TWO_NATS}
+TAILS = {OURS, ACKNOWLEDGED, FLOOR.name, NATS.name, MOSQUITTO.name}
+"""Whose tail is measured."""
 SCENES = (PLAIN, TLS, BODIES, OFFLINE, TAIL)
 
 BURST = 16
@@ -57,16 +66,18 @@ class Options:
     """How long, how often, of whom.
 
     Args:
-        seconds: of each measurement.
-        rounds: of what :data:`OFTEN` has, in the clear and over TLS; the best counts.
+        seconds: of each lap.
+        laps: of each case; the best counts.
+        warmup: seconds before each lap.
         shapes: pairs and window.
         sizes: bytes of a body beside 100.
         only: servers whose name begins so; empty for all.
         peers: the others too, or ours alone.
     """
 
-    seconds: float = 1.0
-    rounds: int = 2
+    seconds: float = 0.2
+    laps: int = 16
+    warmup: float = 0.05
     shapes: tuple[tuple[int, int], ...] = SHAPES
     sizes: tuple[int, ...] = SIZES
     only: tuple[str, ...] = ()
@@ -116,6 +127,8 @@ def stage(options: Options, secure: bool) -> Iterator[list[Subject]]:
             except RuntimeError as error:
                 print(f"{peer.name}: does not start, not measured: {error}", file=sys.stderr)
         mine = _ours(stack, options, secure)
+        if not secure:
+            found += _controls(stack, options)
         yield [*found[:1], *mine, *found[1:]]
 
 
@@ -131,9 +144,34 @@ def _peer(stack: ExitStack, peer: Peer, pairs: int, secure: bool) -> Subject:
         peer.accounts(process, [f"{kind}{number}" for kind in "rs" for number in range(pairs)])
 
     def plan(pairs: int, size: int, offline: bool) -> Plan:
-        return peer.plan(process.port, pairs, size, offline, secure)
+        return peer.plan([(process.port, process.port)], pairs, size, offline, secure)
 
     return Subject(peer.name, [process], plan, peer.wire.longest, peer.at_once)
+
+
+def _controls(stack: ExitStack, options: Options) -> list[Subject]:
+    """Others as two servers: what that costs whoever does it, on a machine where they share the cores."""
+    found = []
+    if options.peers and options.wants(TWO_FLOORS):
+        floors = []
+        for cpu in (0, 1):
+            floors.append(FLOOR.start(_folder(stack), cpu, None))
+            stack.callback(floors[-1].end)
+        found.append(_two(FLOOR, TWO_FLOORS, floors, [(floor.port, floor.port) for floor in floors]))
+    if options.peers and options.wants(TWO_NATS) and NATS.installed:
+        routed = []
+        for process in routed_nats(_folder(stack), 0):
+            routed.append(process)
+            stack.callback(process.end)
+        found.append(_two(NATS, TWO_NATS, routed, [(routed[0].port, routed[1].port)]))
+    return found
+
+
+def _two(peer: Peer, name: str, processes: list[Process], ports: Ports) -> Subject:
+    def plan(pairs: int, size: int, offline: bool) -> Plan:
+        return peer.plan(ports, pairs, size, offline)
+
+    return Subject(name, processes, plan, peer.wire.longest, peer.at_once)
 
 
 def _ours(stack: ExitStack, options: Options, secure: bool) -> list[Subject]:
@@ -185,43 +223,53 @@ def play(scene: str, found: list[Subject], options: Options, top: Iterable[Row] 
         yield from _tail(found, options, top)
         return
     if scene in {BODIES, OFFLINE}:
-        found = [subject for subject in found if subject.name not in {NAMED, COMPILED, *TWO_RELAYS}]
+        found = [subject for subject in found if subject.name not in {NAMED, COMPILED, *TWO}]
     if scene == OFFLINE:  # QoS 1 keeps nothing for a topic that nobody has: nothing to compare
         found = [subject for subject in found if subject.name != MOSQUITTO_ACKNOWLEDGED.name]
-    shapes = options.shapes if scene in {PLAIN, TLS} else options.some
-    for number in range(options.rounds if scene in {PLAIN, TLS} else 1):
-        takes_part = [subject for subject in found if number == 0 or subject.name in OFTEN]
-        for pairs, window in shapes:
-            for size in options.sizes if scene == BODIES else (100,):
-                yield from _turn(scene, takes_part, pairs, Run(window, options.seconds, WARMUP), size)
+    for shape in options.shapes if scene in {PLAIN, TLS} else options.some:
+        for size in options.sizes if scene == BODIES else (100,):
+            yield from _shape(scene, found, shape, size, options)
 
 
-def _turn(scene: str, found: list[Subject], pairs: int, run: Run, size: int) -> Iterator[Row]:
+def _shape(
+    scene: str, found: list[Subject], shape: tuple[int, int], size: int, options: Options
+) -> Iterator[Row]:
+    """All of them in turn, each the best of its laps."""
     offline = scene == OFFLINE
-    for subject in found:
-        if size <= subject.longest:
-            mine = replace(run, at_once=subject.at_once)
-            case = Case(scene, subject.name, pairs, mine, size, each=2 if offline else 1)
-            yield observe(case, subject.processes, subject.plan(pairs, size, offline), subject.back)
+    pairs, window = shape
+    run = Run(window, options.seconds, options.warmup)
+    with ExitStack() as stack:
+        courses = []
+        for subject in found:
+            if size <= subject.longest:
+                mine = replace(run, at_once=subject.at_once)
+                case = Case(scene, subject.name, pairs, mine, size, each=2 if offline else 1)
+                plan = subject.plan(pairs, size, offline)
+                courses.append(stack.enter_context(Course(case, subject.processes, plan, subject.back)))
+        yield from best(in_turn(courses, options.laps))
 
 
 def _tail(found: list[Subject], options: Options, top: Iterable[Row]) -> Iterator[Row]:
     """Latency at half of the rate a server could carry: one message at a time, and in bursts."""
     rates = {(row.server, row.pairs, row.window): row.rate for row in top if row.scene == PLAIN}
-    for subject in found:
-        for pairs, window, burst in ((200, 1, 1), (200, 64, BURST)):
-            rate = rates.get((subject.name, pairs, window))
-            if rate is None or subject.name not in OFTEN - {NAMED, COMPILED, *TWO_RELAYS}:
-                continue
-            run = Run(1, 2 * options.seconds, WARMUP, rate=rate / 2, burst=burst)
-            case = Case(TAIL, subject.name, pairs, run)
-            for _ in range(options.rounds):
-                made = observe(case, subject.processes, subject.plan(pairs, 100, False), subject.back)
-                yield replace(made, window=burst)
+    for pairs, window, burst in ((200, 1, 1), (200, 64, BURST)):
+        with ExitStack() as stack:
+            courses = []
+            for subject in found:
+                rate = rates.get((subject.name, pairs, window))
+                if rate is not None and subject.name in TAILS:
+                    run = Run(1, options.seconds, options.warmup, rate=rate / 2, burst=burst)
+                    case = Case(TAIL, subject.name, pairs, run)
+                    plan = subject.plan(pairs, 100, False)
+                    courses.append(stack.enter_context(Course(case, subject.processes, plan, subject.back)))
+            yield from (replace(row, window=burst) for row in best(in_turn(courses, options.laps)))
 
 
 def best(rows: Iterable[Row]) -> list[Row]:
-    """A row a case: of its rounds the least CPU time, the greatest rate, the shortest times, all the lost."""
+    """A row a case: of its laps the least CPU time, the greatest rate, the calmest times, all the lost.
+
+    The times are of one lap: p99 of one beside p50 of another would say nothing.
+    """
     merged: dict[tuple[str, str, tuple[int, int, int]], Row] = {}
     for row in rows:
         key = (row.scene, row.server, row.shape)
@@ -231,13 +279,11 @@ def best(rows: Iterable[Row]) -> list[Row]:
 
 
 def _better(old: Row, new: Row) -> Row:
+    calm = min(old, new, key=lambda row: row.p99)
     return replace(
-        old,
+        calm,
         cpu=min(old.cpu, new.cpu),
         rate=max(old.rate, new.rate),
-        p50=min(old.p50, new.p50),
-        p99=min(old.p99, new.p99),
-        p999=min(old.p999, new.p999),
         lost=old.lost + new.lost,
         back=old.back + new.back,
         memory=max(old.memory, new.memory),

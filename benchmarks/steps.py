@@ -44,7 +44,7 @@ class Wire:
         self._waiting: list[list[bytes]] = [[] for _ in ends]
         for end, waiting in zip(ends, self._waiting[::-1], strict=True):
             end.transport = Sink()  # type: ignore[assignment]
-            end.transport.write = waiting.append  # type: ignore[method-assign]
+            end.transport.write = waiting.append  # type: ignore[method-assign,assignment]
 
     def carry(self) -> None:
         """What was written is read, as much at once as a socket gives."""

@@ -3,7 +3,7 @@
 
 The same traffic with acknowledgement on three relays in turn: one that nobody looks at (no socket, no trace),
 one that counts and samples, and one that remembers messages for ``xj trace`` besides. The figure is the
-relay's CPU time a message, best of the repetitions: what else runs on the machine can only add to it.
+relay's CPU time a message, best of the laps: what else runs on the machine can only add to it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import ours
-from benchmarks.measure import build, measure
+from benchmarks.measure import Case, Course, build, in_turn
+from benchmarks.plan import Run
 
 KINDS = {
     "unseen": ("--admin-socket", "off", "--trace", "0"),
@@ -22,20 +23,14 @@ KINDS = {
     "remembered": (),
 }
 """By name, a relay's options."""
-
-
-def cost(suite: ours.Suite, pairs: int, window: int, options: argparse.Namespace) -> float:
-    """Microseconds of the relay's CPU a message."""
-    plan = ours.plan(suite, pairs, ours.Traffic(options.size, ack=True, across=options.across))
-    row = measure("xjrelay", suite.relays, plan, pairs, window, options.size, options.seconds)
-    return row.cpu if row.cpu else float("inf")
+WARMUP = 0.1
 
 
 def main() -> None:
     """Run, and print a line a shape."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.2, help="of each lap")
+    parser.add_argument("--laps", type=int, default=16, help="of each, by turns; the best counts")
     parser.add_argument("--size", type=int, default=100, help="bytes of a body")
     parser.add_argument("--across", action="store_true", help="sender and receiver on two relays")
     parser.add_argument("--shape", action="append", help="PAIRSxWINDOW; repeatable")
@@ -49,10 +44,15 @@ def main() -> None:
             suites[kind] = ours.Suite(folder, ours.Settings(relays=1 + options.across, options=told))
             stack.callback(suites[kind].end)
         for pairs, window in shapes:
-            best = {kind: float("inf") for kind in suites}
-            for _ in range(options.repeat):
+            with ExitStack() as users:
+                courses = []
                 for kind, suite in suites.items():
-                    best[kind] = min(best[kind], cost(suite, pairs, window, options))
+                    traffic = ours.Traffic(options.size, ack=True, across=options.across)
+                    case = Case(kind, "xjrelay", pairs, Run(window, options.seconds, WARMUP), options.size)
+                    plan = ours.plan(suite, pairs, traffic)
+                    courses.append(users.enter_context(Course(case, suite.relays, plan)))
+                rows = list(in_turn(courses, options.laps))
+            best = {kind: min(row.cpu for row in rows if row.scene == kind) for kind in suites}
             shown = ", ".join(f"{kind} {us:.3f} us" for kind, us in best.items())
             print(f"P{pairs:<4}W{window:<3} {shown}", flush=True)
 

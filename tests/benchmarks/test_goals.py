@@ -84,12 +84,18 @@ class GoalTests(SynchronousTestCase):
 
 
 class BestTests(SynchronousTestCase):
-    """The rounds of a case made one."""
+    """The laps of a case made one."""
 
     def test_best(self) -> None:
         worse = replace(ROW, cpu=11.0, rate=2e5, p50=18.0, lost=2)
         (row,) = best([ROW, worse])
-        self.assertEqual((9.0, 2e5, 18.0, 2), (row.cpu, row.rate, row.p50, row.lost))
+        self.assertEqual((9.0, 2e5, 20.0, 2), (row.cpu, row.rate, row.p50, row.lost))
+
+    def test_times_are_of_one_lap(self) -> None:
+        calm = replace(ROW, cpu=11.0, p50=24.0, p99=60.0, p999=70.0)
+        for rows in ([ROW, calm], [calm, ROW]):
+            (row,) = best(rows)
+            self.assertEqual((9.0, 24.0, 60.0, 70.0), (row.cpu, row.p50, row.p99, row.p999))
 
     def test_other_cases_apart(self) -> None:
         self.assertEqual(3, len(best([ROW, replace(ROW, window=16), replace(ROW, server=NATS.name)])))
