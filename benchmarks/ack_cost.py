@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import ours
-from benchmarks.measure import Case, Course, build, in_turn
+from benchmarks.measure import Case, Course, build, cheapest
 from benchmarks.plan import Run
 from benchmarks.scenes import SHAPES
 
@@ -30,10 +30,9 @@ def compare(suite: ours.Suite, pairs: int, window: int, options: argparse.Namesp
         courses = []
         for ack in (False, True):
             plan = ours.plan(suite, pairs, ours.Traffic(options.size, ack, named=True, every=options.every))
-            case = Case(str(ack), "xjrelay", pairs, Run(window, options.seconds, WARMUP), options.size)
+            case = Case("", "xjrelay", pairs, Run(window, options.seconds, WARMUP), options.size)
             courses.append(stack.enter_context(Course(case, suite.relays, plan)))
-        rows = list(in_turn(courses, options.laps))
-    plain, acked = (min(row.cpu for row in rows if row.scene == str(ack)) for ack in (False, True))
+        plain, acked = cheapest(courses, options.laps)
     return plain, acked
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import ours
 from benchmarks.house import House, accounts
-from benchmarks.measure import Case, Course, cheapest, in_turn
+from benchmarks.measure import Case, Course, cheapest
 from benchmarks.ours import Settings, Suite, Traffic, User
 from benchmarks.peers import FLOOR, MOSQUITTO_ACKNOWLEDGED, PEERS, Peer
 from benchmarks.plan import Load, Plan, Run
@@ -76,7 +76,8 @@ def _cpu(
     suite_relays: Sequence[Process], lengths: Lengths, make: Callable[[], Plan], roving: bool = False
 ) -> float:
     run = Run(PAIRS if roving else 1, lengths.seconds, WARMUP, roving=roving)
-    return cheapest(Case("", "", PAIRS, run), suite_relays, make(), lengths.laps)
+    with Course(Case("", "", PAIRS, run), suite_relays, make()) as course:
+        return cheapest([course], lengths.laps)[0]
 
 
 # -- users -----------------------------------------------------------------------------------
@@ -211,11 +212,9 @@ def rosters(lengths: Lengths) -> Iterator[Point]:
             sends = _roster_session(stack, house, plan, f"s{count}")
             plan.sends(ours.message(f"s{count}", f"r{count}", Traffic()))
             plan.pair(sends, receives)
-            case = Case(str(count), "", 1, Run(16, lengths.seconds, WARMUP))
+            case = Case("", "", 1, Run(16, lengths.seconds, WARMUP))
             courses.append(stack.enter_context(Course(case, house.relays, plan)))
-        rows = list(in_turn(courses, lengths.laps))
-        for count in CONTACTS:
-            cpu = min(row.cpu for row in rows if row.scene == str(count))
+        for count, cpu in zip(CONTACTS, cheapest(courses, lengths.laps), strict=True):
             yield Point("contacts in each roster", count, cpu)
 
 

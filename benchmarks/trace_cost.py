@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import ours
-from benchmarks.measure import Case, Course, build, in_turn
+from benchmarks.measure import Case, Course, build, cheapest
 from benchmarks.plan import Run
 
 KINDS = {
@@ -46,13 +46,12 @@ def main() -> None:
         for pairs, window in shapes:
             with ExitStack() as users:
                 courses = []
-                for kind, suite in suites.items():
+                for suite in suites.values():
                     traffic = ours.Traffic(options.size, ack=True, across=options.across)
-                    case = Case(kind, "xjrelay", pairs, Run(window, options.seconds, WARMUP), options.size)
+                    case = Case("", "xjrelay", pairs, Run(window, options.seconds, WARMUP), options.size)
                     plan = ours.plan(suite, pairs, traffic)
                     courses.append(users.enter_context(Course(case, suite.relays, plan)))
-                rows = list(in_turn(courses, options.laps))
-            best = {kind: min(row.cpu for row in rows if row.scene == kind) for kind in suites}
+                best = dict(zip(suites, cheapest(courses, options.laps), strict=True))
             shown = ", ".join(f"{kind} {us:.3f} us" for kind, us in best.items())
             print(f"P{pairs:<4}W{window:<3} {shown}", flush=True)
 
