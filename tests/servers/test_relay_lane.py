@@ -20,7 +20,10 @@ USERS = {
 }
 """Name: which relay, and whether the session acknowledges."""
 
-NAMES = st.sampled_from([*USERS, *USERS, "esa", "nobody", "Esa/hp", "a b", ""])
+AWAY = "kartika"
+"""Who has an account, and is at no relay."""
+
+NAMES = st.sampled_from([*USERS, *USERS, AWAY, "esa", "nobody", "Esa/hp", "a b", ""])
 BODIES = st.sampled_from(["halo", "halo", "", "a:b", 'say "hi"', "é", "\x80\x81\x82", "x" * 200])
 IDS = st.none() | st.sampled_from(["1", "2", "3"])
 
@@ -61,14 +64,15 @@ another, and what is under way."""
 
 def reads_of(name: str) -> st.SearchStrategy[Read]:
     """What a user says in one read."""
-    mixed = st.lists(frames(name).map(lambda frame: [frame]) | rows(name, *USERS), min_size=1, max_size=5)
+    one = frames(name).map(lambda frame: [frame])
+    mixed = st.lists(one | rows(name, *USERS, AWAY, "nobody"), min_size=1, max_size=5)
     return st.tuples(st.just(name), mixed.map(joined))
 
 
 def talk(names: Sequence[str]) -> st.SearchStrategy[list[Read]]:
     """What one of two says in rows, the other's acknowledgements, and perhaps an accident."""
     one, other = names
-    said: st.SearchStrategy[Read] = st.tuples(st.just(one), rows(one, other))
+    said: st.SearchStrategy[Read] = st.tuples(st.just(one), rows(one, other, other, AWAY))
     had: st.SearchStrategy[Read] = st.tuples(st.just(other), st.integers(0, 3))
     lost: st.SearchStrategy[Read] = st.just(("", 0))
     return st.lists(said | said | had | had | lost, min_size=2, max_size=6)
@@ -91,13 +95,14 @@ def ordinary(sender: str, to: str, message_id: str) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def play(reads: list[Read]) -> dict[str, list[dict[str, Any]]]:
-    """What everybody hears when these things are said and done."""
+def play(reads: list[Read]) -> dict[str, list[Any]]:
+    """What everybody hears when these things are said and done, and what is kept for who is away."""
     house = house_with(2)
     relays = list(house.relays.values())
     lines: dict[str, Line] = {
         name: house.joined(relays[at], name, ack=ack) for name, (at, ack) in USERS.items()
     }
+    house.token(relays[0], AWAY)
     acknowledged = dict.fromkeys(USERS, 0)
     house.wait(1.0)
     for name, said in reads:
@@ -113,13 +118,14 @@ def play(reads: list[Read]) -> dict[str, list[dict[str, Any]]]:
         else:
             lines[name].write(*said)
     house.wait(1.0)
-    return {name: line.take() for name, line in lines.items()}
+    heard: dict[str, list[Any]] = {name: line.take() for name, line in lines.items()}
+    return {**heard, AWAY: [house.mailbox(AWAY)]}
 
 
 class LaneTests(SynchronousTestCase):
     """The same things said to two suites, one without the lane."""
 
-    def slow(self, reads: list[Read]) -> dict[str, list[dict[str, Any]]]:
+    def slow(self, reads: list[Read]) -> dict[str, list[Any]]:
         original = Lane.said, Lane.crossed
         nothing: Any = lambda *_: (0, False)  # noqa: E731  # both methods, replaced by one
         Lane.said = Lane.crossed = nothing  # type: ignore[method-assign]
@@ -133,8 +139,8 @@ class LaneTests(SynchronousTestCase):
     def test_both_lanes_are_heard_alike(self, reads: list[Read]) -> None:
         self.assertEqual(play(reads), self.slow(reads))
 
-    def test_an_ordinary_conversation_takes_the_lane(self) -> None:
-        """Otherwise the property above would hold of a lane that does nothing."""
+    def counted(self) -> list[int]:
+        """How many frames the lane is done with, each time that it is shown some."""
         done: list[int] = []
         for name in ("said", "crossed"):
             method: Any = getattr(Lane, name)
@@ -145,7 +151,25 @@ class LaneTests(SynchronousTestCase):
                 return taken
 
             self.patch(Lane, name, counted)
+        return done
+
+    def test_an_ordinary_conversation_takes_the_lane(self) -> None:
+        """Otherwise the property above would hold of a lane that does nothing."""
+        done = self.counted()
         said = [ordinary("Esa", to, to) for to in ("fajar", "gita", "hadi", "indra")]
         heard = play([("Esa", said)])
         self.assertEqual(sum(done), 6)  # four said, two of them crossed
         self.assertTrue(all(len(heard[to]) == 1 for to in ("fajar", "gita", "hadi", "indra")), heard)
+
+    def test_messages_to_nobody_take_it_too(self) -> None:
+        """Those of a session with acknowledgement are kept, those of another have an error each."""
+        done = self.counted()
+        said = [ordinary("hadi", AWAY, "1"), ordinary("hadi", AWAY, "2"), ordinary("hadi", "nobody", "3")]
+        bare = [ordinary("Esa", "nobody", "4"), ordinary("Esa", AWAY, "5")]
+        heard = play([("hadi", said), ("Esa", bare)])
+        self.assertEqual(sum(done), 5)
+        self.assertEqual(heard[AWAY], [["halo", "halo"]])
+        told = [(one["stanza"], one.get("status"), one.get("ids"), one.get("code")) for one in heard["hadi"]]
+        self.assertIn(("receipt", "stored", ["1", "2"], None), told)
+        self.assertIn(("message", None, None, 404), told)
+        self.assertEqual([(one["id"], one["code"]) for one in heard["Esa"]], [("4", 404), ("5", 404)])

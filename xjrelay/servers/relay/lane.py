@@ -5,9 +5,10 @@ Why it exists: what a message costs here is what the relay costs. The slow lane 
 classifies and converts it, and looks for what parsers read differently, 5 us in all; the lane
 takes what ``wire.fast`` recognises for certain, in one decoding a read, and asks of all that stands
 in a row from one to one other what must be asked once: is it from who it says, and where does it
-go. They go on as the bytes they came in, never cut into messages, and their outcomes come as one.
-Whatever is unusual (another key, a longer spelling, somebody unknown) is left where it stands, with all
-that follows it in the read, to the slow lane, which alone refuses and answers.
+go. They go on as the bytes they came in, never cut into messages, and their outcomes come as one. What is for
+nobody on any relay goes to the mailbox in the same way, or is answered. Whatever is unusual (another key, a
+longer spelling, no address) is left where it stands, with all that follows it in the read, to the slow
+lane, which alone refuses.
 
 The checks are the slow lane's, held by the same tests.
 """
@@ -70,7 +71,7 @@ class Lane:
             return 0
         found = self._find(run.to)
         if found is None:
-            return 0
+            return self._say_to_nobody(session, run)
         there = found.handle or self._switch.way_to(found.relay)
         if there is not None:
             if session.owed is None:
@@ -82,6 +83,21 @@ class Lane:
                         return run.count
                 except RemoteError:  # too many recipients: the slow lane refuses the first, and answers
                     return 0
+        return _singly(run, session.say)
+
+    def _say_to_nobody(self, session: UserSession, run: fast.Run) -> int:
+        """The same where nobody has the recipient, unless by another spelling."""
+        switch = self._switch
+        try:
+            if self._table.find(run.to) is None:
+                if session.owed is not None:
+                    if run.ids and session.say_run(run, switch.mailbox):
+                        return run.count
+                elif switch.is_whole():
+                    session.said_to_nobody(run)
+                    return run.count
+        except RemoteError:  # that is no address, or there are too many
+            return 0
         return _singly(run, session.say)
 
     def crossed(self, end: MeshEnd, lines: bytes) -> tuple[int, bool]:

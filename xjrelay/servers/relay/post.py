@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from typing import Protocol as Seam
 
 from twisted.internet.defer import Deferred, succeed
@@ -18,10 +18,10 @@ from twisted.logger import Logger
 
 from xjrelay.net.context import Context
 from xjrelay.servers.relay.in_flight import InFlight
-from xjrelay.servers.relay.outcomes import Origin
-from xjrelay.servers.relay.sessions import UserSession
+from xjrelay.servers.relay.outcomes import Origin, Run
+from xjrelay.servers.relay.sessions import NOWHERE, UserSession
 from xjrelay.servers.relay.switch import Switch
-from xjrelay.wire import codec
+from xjrelay.wire import codec, fast
 from xjrelay.wire.errors import Code, RemoteError
 from xjrelay.wire.stanzas import Mail, Receipt, Stanza, Taken
 
@@ -39,6 +39,9 @@ class StoringLink(Seam):
 
     def send_frame(self, frame: bytes) -> bool:
         """Write; False when it went nowhere."""
+
+    def send_lines(self, lines: bytes, count: int) -> bool:
+        """Write so many frames, each ended by LF; False when not all went anywhere."""
 
 
 class Drop:
@@ -84,9 +87,16 @@ class Post:
     Args:
         context: what the program's links share.
         switch: whose messages these are.
+
+    Attributes:
+        reached: what becomes of a message that goes there, as ``net.trace`` says it.
+        full: where that is.
     """
 
+    reached: Final = "accepted"
+
     def __init__(self, context: Context, switch: Switch) -> None:
+        self.full = NOWHERE
         self._batch = context.batch
         self._trace = context.trace
         self._switch = switch
@@ -100,7 +110,7 @@ class Post:
         self._taken_count = 0
         self._flushing = False
         self._idle: list[Deferred[None]] = []
-        switch.store = self.store
+        switch.mailbox = self
         switch.announcing.append(self)
 
     @property
@@ -123,6 +133,10 @@ class Post:
             origin.sender.settled(origin, "failed", Code.NOT_NOW)
         else:
             self._in_flight.send(origin, frame, self._link.send_frame)
+
+    def take_run(self, said: fast.Run, run: Run) -> bool:
+        """The same of several, as :class:`~xjrelay.servers.relay.sessions.Taking` says."""
+        return self._link is not None and self._in_flight.send_run(run, said, self._link.send_lines)
 
     def receipt(self, receipt: Receipt) -> None:
         """What became of some of it."""

@@ -24,10 +24,14 @@ from xjrelay.servers.relay.outcomes import Origin, Outcomes, Run
 from xjrelay.servers.relay.timings import Timings
 from xjrelay.wire import address, codec, fast
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
+from xjrelay.wire.framing import LF
 from xjrelay.wire.ids import Ids, lines_of
 from xjrelay.wire.stanzas import MAX_ID, Ack, Kind, Message, parse
 
 _log = Logger()
+
+NOWHERE = "the mailbox, or nobody"
+"""Where a message goes whose recipient is on no relay, as ``net.trace`` says it."""
 
 NOBODY = "User not found or User not online"
 """The body of the error stanza for a message that reached nobody; the original's words."""
@@ -248,6 +252,18 @@ class UserSession:
                 trace.passed_over += count
         return True
 
+    def said_to_nobody(self, said: fast.Run) -> None:
+        """Messages that reach nobody, from a session without acknowledgement: an error each."""
+        if said.ids and (trace := self._exchange.context.trace) is not None:
+            trace.note("accepted", said.from_, said.to, said.ids, NOWHERE)
+        if self.link is None:
+            return
+        if said.ids:
+            lines = b"".join(_error(said.from_, one, Code.NOT_FOUND, NOBODY) + LF for one in said.ids)
+        else:
+            lines = (_error(said.from_, None, Code.NOT_FOUND, NOBODY) + LF) * said.count
+        self.link.send_lines(lines, said.count)
+
     def _own(self, sender: str | None) -> str:
         """The session's own address as it is registered, where `sender` may mean it."""
         if sender is None:
@@ -374,11 +390,11 @@ class UserSession:
         if origin.pair is not None:
             origin.pair.settle(status == "failed" and code == Code.NOT_NOW)
         if status == "failed" and code == Code.NOT_FOUND:
-            self._error(origin, Code.NOT_FOUND, NOBODY)
+            self.tell(_error(origin.from_, origin.id, Code.NOT_FOUND, NOBODY))
         elif self.owed is not None and origin.id is not None:
             self._exchange.outcomes.add(self, Ids.of([origin.id]), status, code)
         elif status == "failed":
-            self._error(origin, code or Code.NOT_NOW, "not delivered, try again")
+            self.tell(_error(origin.from_, origin.id, code or Code.NOT_NOW, "not delivered, try again"))
 
     def run_settled(self, run: Run, ids: Ids, status: str, code: int | None = None) -> None:
         """Their receipt, gathered; for those to nobody an error each."""
@@ -404,17 +420,10 @@ class UserSession:
         if origin.pair is not None:
             self.settled(origin, "failed", Code.NOT_NOW)
         else:
-            self._error(origin, Code.NOT_FOUND, NOBODY)
+            self.tell(_error(origin.from_, origin.id, Code.NOT_FOUND, NOBODY))
 
     def handed_over(self, origin: Origin) -> None:
         """Its pair knows: it is unsettled, and was routed to the session that is over."""
-
-    def _error(self, origin: Origin, code: int, body: str) -> None:
-        self.tell(
-            codec.encode(
-                Message(to=origin.from_, from_="relay", error=True, code=int(code), id=origin.id, body=body)
-            )
-        )
 
     # -- its connection ----------------------------------------------------------------------
 
@@ -453,6 +462,13 @@ class UserSession:
             if call is not None and call.active():
                 call.cancel()
         self.expiry = self.missing = self._report_call = None
+
+
+def _error(to: str, message_id: str | None, code: int, body: str) -> bytes:
+    """The error stanza for a sender's message."""
+    return codec.encode(
+        Message(to=to, from_="relay", error=True, code=int(code), id=message_id, body=body)
+    )
 
 
 def _single(owed: Owed[Origin | Run]) -> Owed[Origin]:

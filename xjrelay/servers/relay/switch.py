@@ -23,7 +23,7 @@ from xjrelay.domain.routing import RoutingTable, User
 from xjrelay.net.context import Context
 from xjrelay.net.mesh import MAX_LINKS, PATIENCE
 from xjrelay.servers.relay.outcomes import Origin, Outcomes, Run, gathered
-from xjrelay.servers.relay.sessions import Taking, UserLink, UserSession
+from xjrelay.servers.relay.sessions import NOWHERE, Taking, UserLink, UserSession
 from xjrelay.servers.relay.timings import Timings
 from xjrelay.wire import address, fast
 from xjrelay.wire.errors import CloseReason, Code, RemoteError
@@ -104,6 +104,26 @@ class Way(Taking, Seam):
         somebody would be, or it can't."""
 
 
+class Mailbox(Taking, Seam):
+    """Where messages go that nobody here or elsewhere has the recipient of."""
+
+    def store(self, origin: Origin, frame: bytes) -> None:
+        """Have a message kept; its sender is told what becomes of it."""
+
+
+class _NoMailbox:
+    """None yet: nothing is kept."""
+
+    reached = "accepted"
+    full = ""
+
+    def store(self, origin: Origin, frame: bytes) -> None:
+        origin.sender.settled(origin, "failed", Code.NOT_NOW)
+
+    def take_run(self, said: fast.Run, run: Run) -> bool:
+        return False
+
+
 class Resumption(NamedTuple):
     """A resumed session, and the frames to be sent again after the welcome."""
 
@@ -122,7 +142,7 @@ class Switch:
     Attributes:
         table: who is where.
         way_to: the link that leads to another relay, given its name; set by the mesh.
-        store: has a message kept for somebody who is on no relay; set by the post.
+        mailbox: keeps messages for somebody who is on no relay; set by the post.
         is_whole: whether every relay has told us its users, so that an unknown one is nowhere;
             set by the mesh.
         announcing: who is told of sessions.
@@ -144,7 +164,7 @@ class Switch:
         )
         self.announcing: list[Announcing] = []
         self.way_to: Callable[[str], Way | None] = lambda relay: None
-        self.store: Callable[[Origin, bytes], None] = _unkept
+        self.mailbox: Mailbox = _NoMailbox()
         self.draining = False
         self.is_whole: Callable[[], bool] = lambda: True
         self.timings = Timings()
@@ -276,7 +296,7 @@ class Switch:
         owed.origin.sender.handed_over(owed.origin)
         found = self.table.find_local(owed.origin.to)
         if found is None or found.resource == session.route.resource:
-            self.store(owed.origin, owed.frame)
+            self.mailbox.store(owed.origin, owed.frame)
         else:  # another of the user's devices is here: it is for that one
             owed.origin.sender.settled(owed.origin, "failed", Code.NOT_NOW)
 
@@ -311,12 +331,13 @@ class Switch:
         found = self.table.find(origin.to)
         here = found.handle if found is not None else None
         way = self.way_to(found.relay) if found is not None and here is None else None
+        mailbox = self.mailbox if found is None else None
         pair = origin.pair
         if (trace := self.context.trace) is not None and origin.id is not None:
-            where = found.relay if found is not None else "the mailbox, or nobody"
+            where = found.relay if found is not None else NOWHERE
             event, where = ("accepted", where) if here is None else (here.reached, here.full)
             trace.note_one(event, origin.from_, origin.to, origin.id, where)
-        if pair is not None and not pair.admit(here or way, again):
+        if pair is not None and not pair.admit(here or way or mailbox, again):
             origin.sender.settled(origin._replace(pair=None), "failed", Code.NOT_NOW)
         elif here is not None:
             here.take(frame, origin)
@@ -325,7 +346,7 @@ class Switch:
         elif found is not None:  # its relay is lost this moment
             origin.sender.unreachable(origin)
         elif pair is not None:
-            self.store(origin, frame)
+            self.mailbox.store(origin, frame)
         else:
             self._nobody(origin)
 
@@ -355,7 +376,3 @@ class Switch:
         """
         found = self.table.find_local(from_)
         return found.handle if found else None
-
-
-def _unkept(origin: Origin, frame: bytes) -> None:
-    origin.sender.settled(origin, "failed", Code.NOT_NOW)
