@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from benchmarks import ours
@@ -72,11 +71,12 @@ class Lengths:
     rest: float = 16.0
 
 
-def _cpu(
-    suite_relays: Sequence[Process], lengths: Lengths, make: Callable[[], Plan], roving: bool = False
-) -> float:
-    run = Run(PAIRS if roving else 1, lengths.seconds, WARMUP, roving=roving)
-    with Course(Case("", "", PAIRS, run), suite_relays, make()) as course:
+def _case(lengths: Lengths, roving: bool = False) -> Case:
+    return Case("", "", PAIRS, Run(PAIRS if roving else 1, lengths.seconds, WARMUP, roving=roving))
+
+
+def _cpu(suite_relays: Sequence[Process], lengths: Lengths, plan: Plan) -> float:
+    with Course(_case(lengths), suite_relays, plan) as course:
         return cheapest([course], lengths.laps)[0]
 
 
@@ -84,44 +84,60 @@ def _cpu(
 
 
 def users(lengths: Lengths, curves: bool = True) -> Iterator[Point | Idle]:
-    """Ours with more and more sessions: at rest, and what a message between others costs beside them.
+    """Ours with more and more sessions at rest: what those take, and a message between others beside them.
+
+    A suite each, so that they can be measured by turns.
 
     Args:
         curves: False for the sessions at rest alone.
     """
+    counts = [*(one for one in CONNECTED if curves and one < lengths.sessions), lengths.sessions]
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        suite = Suite(folder, Settings(options=("--max-links", str(lengths.sessions + 5_000))))
-        stack.callback(suite.end)
-        (relay,) = suite.relays
-        tokens, before, there, loads = [], relay.resident(), 0, []
-        for count in [*(one for one in CONNECTED if one < lengths.sessions), lengths.sessions]:
-            tokens = suite.users(count - there)
-            loads.append(Load(_silent(tokens)))
-            there = count
+        courses = []
+        for count in counts:
+            suite = _suite(stack, count)
+            (relay,) = suite.relays
+            silent, before = _silent(suite.users(count)), relay.resident()
+            stack.callback(Load(silent).end)
             if count == lengths.sessions:
-                held = relay.resident() - before
-                yield Idle("xjrelay", count, held / count, _share(relay, lengths.rest))
+                yield Idle("xjrelay", count, (relay.resident() - before) / count, _share(relay, lengths.rest))
             if curves:
-                cpu = _cpu(suite.relays, lengths, lambda: ours.plan(suite, PAIRS, Traffic()))
-                yield Point("users connected, 100 of them talking", count, cpu)
-        for load in loads:
-            load.end()
-        for count in TALKING if curves else ():
-            talk = partial(ours.plan, suite, count // 2, Traffic())
-            yield Point(ALL_TALK, count, _cpu(suite.relays, lengths, talk, roving=True))
-        if curves:
-            yield from _users_of_the_floor(stack, lengths)
+                plan = ours.plan(suite, PAIRS, Traffic())
+                courses.append(stack.enter_context(Course(_case(lengths), suite.relays, plan)))
+        for count, cpu in zip(counts, cheapest(courses, lengths.laps), strict=False):
+            yield Point("users connected, 100 of them talking", count, cpu)
+    if curves:
+        yield from _all_talk(lengths)
 
 
-def _users_of_the_floor(stack: ExitStack, lengths: Lengths) -> Iterator[Point]:
-    """What the kernel alone makes dearer when more connections are in use than caches have room for."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-    process = FLOOR.start(folder, 0, None)
-    stack.callback(process.end)
-    for count in TALKING:
-        talk = partial(FLOOR.plan, [(process.port, process.port)], count // 2, 100)
-        yield Point(ALL_TALK_AT_THE_FLOOR, count, _cpu([process], lengths, talk, roving=True))
+def _all_talk(lengths: Lengths) -> Iterator[Point]:
+    """More and more users, all of whom talk; and the same through the floor: what the kernel alone makes
+    dearer when more connections are in use than caches have room for."""
+    with ExitStack() as stack:
+        suite = _suite(stack, sum(TALKING))
+        courses, points = [], []
+        for count in TALKING:
+            floor = FLOOR.start(_folder(stack), 0, None)
+            stack.callback(floor.end)
+            for name, processes, plan in (
+                (ALL_TALK, suite.relays, ours.plan(suite, count // 2, Traffic())),
+                (ALL_TALK_AT_THE_FLOOR, [floor], FLOOR.plan([(floor.port, floor.port)], count // 2, 100)),
+            ):
+                points.append((name, count))
+                courses.append(stack.enter_context(Course(_case(lengths, roving=True), processes, plan)))
+        found = zip(points, cheapest(courses, lengths.laps), strict=True)
+        for (name, count), cpu in sorted(found, key=lambda one: one[0]):
+            yield Point(name, count, cpu)
+
+
+def _folder(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+
+
+def _suite(stack: ExitStack, sessions: int) -> Suite:
+    suite = Suite(_folder(stack), Settings(options=("--max-links", str(sessions + 5_000))))
+    stack.callback(suite.end)
+    return suite
 
 
 def _silent(tokens: Sequence[User]) -> Plan:
@@ -146,8 +162,7 @@ def idle_peers(lengths: Lengths, wanted: Callable[[str], bool]) -> Iterator[Idle
 
 def _idle_peer(peer: Peer, lengths: Lengths) -> Idle:
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        process = peer.start(folder, 0, None)
+        process = peer.start(_folder(stack), 0, None)
         stack.callback(process.end)
         count = lengths.sessions
         if peer.accounts:
@@ -166,15 +181,14 @@ def _idle_peer(peer: Peer, lengths: Lengths) -> Idle:
 def mesh(lengths: Lengths) -> Iterator[Point]:
     """More and more relays, all linked: what a message costs on one, and from one to another."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        suite = Suite(folder, Settings(cpus=(0, 1)))
+        suite = Suite(_folder(stack), Settings(cpus=(0, 1)))
         stack.callback(suite.end)
         for count in RELAYS:
             suite.grow(count)
-            here = _cpu(suite.relays, lengths, lambda: _between(suite, 0, 0))
+            here = _cpu(suite.relays, lengths, _between(suite, 0, 0))
             yield Point("relays in the mesh, users of one", count, here)
             if count > 1:
-                there = _cpu(suite.relays, lengths, lambda: _between(suite, 0, 2))
+                there = _cpu(suite.relays, lengths, _between(suite, 0, 2))
                 yield Point("relays in the mesh, users of two", count, there)
 
 
@@ -196,11 +210,10 @@ def _between(suite: Suite, sends: int, receives: int) -> Plan:
 def rosters(lengths: Lengths) -> Iterator[Point]:
     """One pair, 16 in flight, whose rosters grow, both logged in at the manager."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         names = [f"user{number}" for number in range(CONTACTS[-1])]
         owners = [f"{side}{count}" for count in CONTACTS for side in "rs"]
         contacts = [(f"{side}{count}", name) for count in CONTACTS for side in "rs" for name in names[:count]]
-        house = House(folder, manager=("--max-roster", "20000"))
+        house = House(_folder(stack), manager=("--max-roster", "20000"))
         stack.callback(house.end)
         house.seed(accounts([*names, *owners], 4096, contacts))
         house.start()
