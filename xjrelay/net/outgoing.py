@@ -29,7 +29,7 @@ _log = Logger()
 
 @implementer(IPushProducer)
 class Outgoing(Protocol):
-    """What a connection is sent; :class:`xjrelay.net.protocol.Link` is the rest of it.
+    """What a connection is sent; :class:`xjrelay.net.incoming.Incoming` is what it says.
 
     Args:
         context: what the program's links share.
