@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from xjrelay.client.core import (
-    MAX_STRANGE,
+from xjrelay.client.core import MAX_STRANGE, LinkCore, Login, ManagerCore, ProbeCore, RelayCore, TrackerCore
+from xjrelay.client.heard import (
     AckHeard,
     Answered,
     Assignment,
@@ -19,21 +19,15 @@ from xjrelay.client.core import (
     ComponentsHeard,
     CoreEvent,
     ErrorHeard,
-    LinkCore,
     LoggedIn,
-    Login,
-    ManagerCore,
     MessageHeard,
     MoveHeard,
     Ponged,
     PresenceHeard,
-    ProbeCore,
     ProofWanted,
     ReceiptHeard,
-    RelayCore,
     SessionOpened,
     Strange,
-    TrackerCore,
 )
 from xjrelay.client.model import Component, Message
 from xjrelay.security.scram import ScramServer, derive

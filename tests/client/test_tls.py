@@ -16,8 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.client.house import TRACKER, House, OnAsyncio, OnTwisted
 from xjrelay.client.authority import Authority
-from xjrelay.client.core import Answered, Login, ManagerCore, ProofWanted
+from xjrelay.client.core import Login, ManagerCore
 from xjrelay.client.errors import BadAddress, Insecure
+from xjrelay.client.heard import Answered, ProofWanted
 from xjrelay.client.session import Session
 from xjrelay.client.target import Place, trackers, way_in
 from xjrelay.client.tx import connect

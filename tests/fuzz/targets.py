@@ -21,7 +21,8 @@ from zope.interface import implementer
 
 from tests.fuzz.programs import ManagerRig, RelayRig, Rig, TrackerRig
 from tests.net.lines import Line
-from xjrelay.client.core import Broken, Login, ManagerCore, RelayCore, TrackerCore
+from xjrelay.client.core import Login, ManagerCore, RelayCore, TrackerCore
+from xjrelay.client.heard import Broken
 from xjrelay.net.protocol import Link
 from xjrelay.security.secret import ClusterSecret
 from xjrelay.security.tokens import TokenError, Verifier

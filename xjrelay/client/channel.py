@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from xjrelay.client.core import Broken, CoreEvent, LinkCore, Strange
+from xjrelay.client.core import LinkCore
 from xjrelay.client.errors import ClientError, Disconnected, ProtocolError, Unreachable, Untrusted
+from xjrelay.client.heard import Broken, CoreEvent, Strange
 from xjrelay.client.network import Cancellable, Connection, DialError, Network, Promise, TLSError
 from xjrelay.client.target import Place
 

@@ -13,7 +13,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from xjrelay.client.model import Component, Message
+from xjrelay.client.heard import (
+    AckHeard,
+    Broken,
+    ComponentsHeard,
+    CoreEvent,
+    IqHeard,
+    LoggedIn,
+    MoveHeard,
+    Ponged,
+    PresenceHeard,
+    ProofWanted,
+    ReceiptHeard,
+    SessionOpened,
+    Strange,
+    answered,
+    assignment_of,
+    components_of,
+    message_of,
+)
 from xjrelay.security.scram import PLUS, ScramClient, ScramError, random_nonce
 from xjrelay.wire import codec, stanzas
 from xjrelay.wire.errors import Code, RemoteError
@@ -26,187 +44,6 @@ MAX_FRAME = 16 * 1024 * 1024
 
 MAX_STRANGE = 10
 """Frames in a row that can't be understood before the link is given up."""
-
-_KNOWN = frozenset({"stanza", "from", "to", "body", "id", "type", "subject", "thread", "lang", "again"})
-
-
-# -- events ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentsHeard:
-    """The tracker's array."""
-
-    components: tuple[Component, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ProofWanted:
-    """The manager's SCRAM step: answer with :meth:`ManagerCore.prove` what ``derive`` returns.
-
-    Attributes:
-        derive: the client's last step; slow, to be called off the loop's thread. Raises ScramError.
-    """
-
-    derive: Callable[[], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """The relay a manager gives, and the token that opens one session there.
-
-    Attributes:
-        host: empty when no relay is up.
-    """
-
-    host: str = ""
-    port: int = 0
-    name: str = ""
-    token: str = field(default="", repr=False)
-    endpoints: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """The login is through.
-
-    Attributes:
-        username: the registered spelling, where the manager said it.
-        code: 201 for an account just made, else 200.
-    """
-
-    username: str | None
-    code: int
-    assignment: Assignment
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The outcome of a request outside a stanza, or of a hello or login that was refused."""
-
-    error: bool
-    code: int
-    msg: str
-    id: str | None
-    assignment: Assignment
-
-
-@dataclass(frozen=True, slots=True)
-class IqHeard:
-    """The outcome of an iq."""
-
-    iq: stanzas.Iq
-
-
-@dataclass(frozen=True, slots=True)
-class PresenceHeard:
-    """A presence."""
-
-    presence: stanzas.Presence
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOpened:
-    """The relay's welcome.
-
-    Attributes:
-        h: with ``resumed``, how many of our messages it has had.
-    """
-
-    relay: str
-    session: int
-    resume_key: str | None
-    resumed: bool
-    h: int
-
-
-@dataclass(frozen=True, slots=True)
-class MessageHeard:
-    """A message from a user. Counted."""
-
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorHeard:
-    """The relay's error stanza: a message of ours reached nobody. Counted."""
-
-    id: str | None
-    code: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptHeard:
-    """Outcomes. Counted."""
-
-    receipt: stanzas.Receipt
-
-
-@dataclass(frozen=True, slots=True)
-class AckHeard:
-    """The relay has had our first ``h`` messages."""
-
-    h: int
-
-
-@dataclass(frozen=True, slots=True)
-class MoveHeard:
-    """The relay will not be there for long.
-
-    Attributes:
-        within: seconds in which to open a session elsewhere.
-    """
-
-    within: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ponged:
-    """The answer to a ping of ours."""
-
-    id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Strange:
-    """Something we can't read, perhaps of a later version.
-
-    Attributes:
-        counted: it takes a number all the same.
-    """
-
-    why: str
-    counted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The link is of no more use. Nothing follows."""
-
-    why: str
-
-
-CoreEvent = (
-    ComponentsHeard
-    | ProofWanted
-    | LoggedIn
-    | Answered
-    | IqHeard
-    | PresenceHeard
-    | SessionOpened
-    | MessageHeard
-    | ErrorHeard
-    | ReceiptHeard
-    | AckHeard
-    | MoveHeard
-    | Ponged
-    | Strange
-    | Broken
-)
-
-
-# -- machines --------------------------------------------------------------------------------
 
 
 class LinkCore:
@@ -288,7 +125,7 @@ class LinkCore:
 
     def _heard(self, kind: Kind, value: dict[str, Any]) -> CoreEvent | None:
         if kind is Kind.COMPONENTS:
-            return ComponentsHeard(tuple(_components(value["components"])))
+            return ComponentsHeard(tuple(components_of(value["components"])))
         stanza = stanzas.parse(kind, value)
         if isinstance(stanza, stanzas.Ping):
             self.say(stanzas.Pong(stanza.id))
@@ -299,7 +136,7 @@ class LinkCore:
 
     def _understood(self, stanza: stanzas.Stanza, value: dict[str, Any]) -> CoreEvent | None:
         if isinstance(stanza, stanzas.Answer):
-            return _answered(stanza)
+            return answered(stanza)
         raise AssertionError(f"the grammar lets {stanza!r} through")  # a bug of ours, never the peer's
 
 
@@ -425,11 +262,11 @@ class ManagerCore(LinkCore):
             self._challenge(bound=False)
             return None
         if answer.error:
-            return _answered(answer)
+            return answered(answer)
         if self._scram is not None and not self._proven:
             return self._break("the manager has not proved that it knows the password")
         self.phase = Phase.AT_MANAGER_USER
-        return LoggedIn(answer.username, answer.code, _assignment(answer))
+        return LoggedIn(answer.username, answer.code, assignment_of(answer))
 
 
 class DirectCore(LinkCore):
@@ -451,7 +288,7 @@ class DirectCore(LinkCore):
         if isinstance(stanza, stanzas.Iq):
             return IqHeard(stanza)
         if isinstance(stanza, stanzas.Message):
-            return _message(stanza, value)
+            return message_of(stanza, value)
         if isinstance(stanza, stanzas.Receipt):
             return ReceiptHeard(stanza)
         return super()._understood(stanza, value)
@@ -486,7 +323,7 @@ class RelayCore(LinkCore):
                 stanza.relay_username, stanza.session, stanza.resume_key, stanza.resumed, stanza.h or 0
             )
         if isinstance(stanza, stanzas.Message):
-            return _message(stanza, value)
+            return message_of(stanza, value)
         if isinstance(stanza, stanzas.Iq):
             return IqHeard(stanza)
         if isinstance(stanza, stanzas.Receipt):
@@ -498,61 +335,6 @@ class RelayCore(LinkCore):
         return super()._understood(stanza, value)
 
 
-# -- from stanzas to values ------------------------------------------------------------------
-
-
 def _hello(local: tuple[str, int]) -> stanzas.ComponentHello:
     host, port = local
     return stanzas.ComponentHello(ip_local=host or "0.0.0.0", port=port, type="client", is_private=True)
-
-
-def _components(listed: list[Any]) -> list[Component]:
-    """Those of the array that have what is needed to dial them."""
-    found = []
-    for one in listed:
-        if not isinstance(one, dict):
-            continue
-        kind, host, port = one.get("type"), one.get("ip_local"), one.get("port")
-        name = one.get("name")
-        if isinstance(kind, str) and isinstance(host, str) and type(port) is int and 0 < port < 65536:
-            private = bool(one.get("is_private"))
-            name = name if isinstance(name, str) else None
-            found.append(Component(kind, host, port, private, name, _endpoints(one)))
-    return found
-
-
-def _endpoints(listed: dict[str, Any]) -> tuple[str, ...]:
-    offered = listed.get("endpoints")
-    return tuple(one for one in offered if isinstance(one, str)) if isinstance(offered, list) else ()
-
-
-def _assignment(answer: stanzas.Answer) -> Assignment:
-    """The first relay of ``component`` that can be dialled, with the token."""
-    for one in answer.component or []:
-        host, port, name = one.get("ip_local"), one.get("port"), one.get("username")
-        if isinstance(host, str) and type(port) is int and answer.token:
-            name = name if isinstance(name, str) else ""
-            return Assignment(host, port, name, answer.token, _endpoints(one))
-    return Assignment()
-
-
-def _answered(answer: stanzas.Answer) -> Answered:
-    return Answered(answer.error, answer.code, answer.msg, answer.id, _assignment(answer))
-
-
-def _message(stanza: stanzas.Message, value: dict[str, Any]) -> MessageHeard | ErrorHeard:
-    if stanza.error and stanza.from_ == "relay":  # a reserved name, so no user can say this
-        return ErrorHeard(stanza.id, stanza.code or 0, stanza.body or "")
-    return MessageHeard(
-        Message(
-            from_=stanza.from_ or "",
-            to=stanza.to,
-            body=stanza.body or "",
-            id=stanza.id,
-            type=stanza.type or "chat",
-            subject=stanza.subject,
-            thread=stanza.thread,
-            lang=stanza.lang,
-            extra={key: item for key, item in value.items() if key not in _KNOWN},
-        )
-    )

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from xjrelay.client.channel import Channel
-from xjrelay.client.core import CoreEvent, DirectCore, IqHeard, MessageHeard, Ponged, ReceiptHeard
+from xjrelay.client.core import DirectCore
+from xjrelay.client.heard import CoreEvent, IqHeard, MessageHeard, Ponged, ReceiptHeard
 from xjrelay.client.model import Message
 from xjrelay.client.network import Cancellable, Network
 from xjrelay.client.sealed import Sealed

@@ -13,19 +13,18 @@ from dataclasses import replace
 from typing import Protocol
 
 from xjrelay.client.channel import Channel
-from xjrelay.client.core import (
+from xjrelay.client.core import Login, ManagerCore
+from xjrelay.client.errors import ClientError, Disconnected, NoManager, Refused, Replaced, TimedOut
+from xjrelay.client.heard import (
     Answered,
     Assignment,
     CoreEvent,
     IqHeard,
     LoggedIn,
-    Login,
-    ManagerCore,
     Ponged,
     PresenceHeard,
     ProofWanted,
 )
-from xjrelay.client.errors import ClientError, Disconnected, NoManager, Refused, Replaced, TimedOut
 from xjrelay.client.model import Event, LinkState, Notice
 from xjrelay.client.network import Backoff, Network, Promise
 from xjrelay.client.target import Place

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from xjrelay.client.channel import Channel
-from xjrelay.client.core import (
+from xjrelay.client.core import RelayCore
+from xjrelay.client.errors import ClientError, NoRelay, Refused
+from xjrelay.client.heard import (
     AckHeard,
     Answered,
     Assignment,
@@ -22,11 +24,9 @@ from xjrelay.client.core import (
     MessageHeard,
     MoveHeard,
     ReceiptHeard,
-    RelayCore,
     SessionOpened,
     Strange,
 )
-from xjrelay.client.errors import ClientError, NoRelay, Refused
 from xjrelay.client.inbox import Arrival, Inbox, Taker
 from xjrelay.client.model import LinkState, Message, Notice, Receipt
 from xjrelay.client.network import Backoff, Cancellable, Network, Promise

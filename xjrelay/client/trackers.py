@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from xjrelay.client.channel import Channel
-from xjrelay.client.core import Answered, ComponentsHeard, CoreEvent, Ponged, ProbeCore, TrackerCore
+from xjrelay.client.core import ProbeCore, TrackerCore
 from xjrelay.client.errors import ClientError, Insecure, NoTracker, Refused
+from xjrelay.client.heard import Answered, ComponentsHeard, CoreEvent, Ponged
 from xjrelay.client.model import Component, Components, Event, LinkState, Notice
 from xjrelay.client.network import Network, Promise
 from xjrelay.client.target import Place, way_in

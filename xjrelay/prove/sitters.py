@@ -10,21 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from xjrelay.client.core import (
+from xjrelay.client.core import LinkCore, Login, ManagerCore, RelayCore
+from xjrelay.client.errors import ClientError, Disconnected, Refused
+from xjrelay.client.heard import (
     Answered,
     Assignment,
     Broken,
     CoreEvent,
     IqHeard,
-    LinkCore,
     LoggedIn,
-    Login,
-    ManagerCore,
     ProofWanted,
-    RelayCore,
     SessionOpened,
 )
-from xjrelay.client.errors import ClientError, Disconnected, Refused
 from xjrelay.wire.stanzas import Iq, Presence
 
 PATIENCE = 60.0
