@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from xjrelay.client.network import Connection, DialError
-from xjrelay.client.tx import TwistedNetwork
+from xjrelay.client.tx_network import TwistedNetwork
 from xjrelay.security.tls import ClientTLS
 
 
