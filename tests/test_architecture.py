@@ -56,6 +56,7 @@ NEVER_EACH_OTHER = {
     "client.tx": "client.aio",
     "client.tx_network": "client.aio",
     "client.aio": "client.tx",
+    "client.aio_network": "client.tx",
 }
 """Neither the module nor those whose names begin so."""
 

@@ -3,7 +3,7 @@
 
 Futures come from txaio's API object. Dialling, timers and tasks come through :class:`Network`,
 because txaio's Twisted side has one reactor a process and so can't be run on a fake clock; it is
-written once for Twisted (``tx_network.py``), once for asyncio (``aio.py``) and once for the tests.
+written once for Twisted (``tx_network.py``), once for asyncio (``aio_network.py``) and once for the tests.
 Imports neither framework.
 """
 

@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from xjrelay.client.aio import AsyncioNetwork, Client
+from xjrelay.client.aio import Client
+from xjrelay.client.aio_network import AsyncioNetwork
 from xjrelay.client.core import Login
 from xjrelay.client.errors import ClientError, Disconnected, OutboxFull, Refused
 from xjrelay.client.model import LinkState, Message, Receipt
