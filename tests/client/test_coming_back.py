@@ -396,7 +396,7 @@ class TrackerLost(House):
         self.manager.pipe.cut()
         self.turn(2)
         self.assertEqual(self.network.dialled[-1], MANAGER)
-        self.assertEqual(len(self.run_(session.get_roster())), 0)
+        self.assertEqual(len(self.run_(session.roster.get())), 0)
 
 
 class Delays(House):

@@ -153,12 +153,12 @@ class Contacts(House):
     def test_U7_gets_the_roster(self) -> None:
         session = self.online()
         self.manager.items["fajar"] = {"jid": "fajar", "name": "fajar", "subscription": "to"}
-        self.assertEqual(self.run_(session.get_roster()), [Contact("fajar")])
+        self.assertEqual(self.run_(session.roster.get()), [Contact("fajar")])
         self.assertEqual(self.manager.heard[-1]["query"], {"items": None})
 
     def test_U8_adds_a_contact(self) -> None:
         session = self.online()
-        contact = self.run_(session.add("fajar", "Jar"))
+        contact = self.run_(session.roster.add("fajar", "Jar"))
         self.assertEqual(contact, Contact("fajar", "Jar"))
         self.assertIn("fajar", session.contacts)
         events = self.events(session)
@@ -168,22 +168,22 @@ class Contacts(House):
 
     def test_U8_nobody_of_that_name(self) -> None:
         with self.assertRaises(Refused) as caught:
-            self.run_(self.online().add("nobody"))
+            self.run_(self.online().roster.add("nobody"))
         self.assertEqual((caught.exception.code, caught.exception.msg), (404, "there is no such user"))
 
     def test_U9_renames_a_contact(self) -> None:
         session = self.online()
-        self.run_(session.add("fajar"))
-        self.run_(session.add("fajar", "Jarwo"))
+        self.run_(session.roster.add("fajar"))
+        self.run_(session.roster.add("fajar", "Jarwo"))
         contact = session.contacts.get("fajar")
         assert contact is not None
         self.assertEqual(contact.name, "Jarwo")
 
     def test_U10_removes_a_contact(self) -> None:
         session = self.online()
-        self.run_(session.add("fajar"))
+        self.run_(session.roster.add("fajar"))
         self.events(session)
-        self.run_(session.remove("fajar"))
+        self.run_(session.roster.remove("fajar"))
         self.assertEqual(self.manager.heard[-1]["subscription"], "remove")
         self.assertEqual(list(session.contacts), [])
         self.assertIsNone(session.presences.get("fajar"))
@@ -200,7 +200,7 @@ class Contacts(House):
 
     def test_what_is_not_told_is_asked(self) -> None:
         session = self.online()
-        self.run_(session.add("fajar"))
+        self.run_(session.roster.add("fajar"))
         self.events(session)
         self.manager.items.clear()
         self.manager.pipe.tell({"stanza": "presence", "type": "unsubscribed", "from": "fajar", "to": "esa"})
@@ -211,7 +211,7 @@ class Contacts(House):
         session = self.online()
         self.manager.stop()
         self.turn(1)
-        adding = self.spawn(session.add("fajar"))
+        adding = self.spawn(session.roster.add("fajar"))
         self.turn(1)
         self.assertFalse(adding.done)
         self.manager.start()
@@ -221,7 +221,7 @@ class Contacts(House):
     def test_a_request_under_way_ends_with_its_link(self) -> None:
         session = self.online()
         self.manager.mute = True
-        adding = self.spawn(session.add("fajar"))
+        adding = self.spawn(session.roster.add("fajar"))
         self.turn()
         self.manager.pipe.cut()
         self.turn()
@@ -234,28 +234,28 @@ class Presences(House):
 
     def test_U11_asks_how_somebody_is(self) -> None:
         session = self.online()
-        told = self.run_(session.ask("fajar"))
+        told = self.run_(session.presence.ask("fajar"))
         self.assertEqual(told, Presence("fajar", True, BIO, updated_at=1700000000000, directed=True))
         self.assertIsNone(session.presences.get("fajar"))  # not a contact
 
     def test_U11_nobody_of_that_name(self) -> None:
         with self.assertRaises(Refused) as caught:
-            self.run_(self.online().ask("nobody"))
+            self.run_(self.online().presence.ask("nobody"))
         self.assertEqual(caught.exception.code, 404)
 
     def test_U12_changes_the_bio(self) -> None:
         session = self.online()
-        self.run_(session.set_presence(bio="Busy"))
+        self.run_(session.presence.set(bio="Busy"))
         self.assertEqual(self.manager.said(bio="Busy")[0]["from"], "esa")
 
     def test_U12_a_bio_that_is_refused(self) -> None:
         with self.assertRaises(Refused) as caught:
-            self.run_(self.online().set_presence(bio="x" * 1001))
+            self.run_(self.online().presence.set(bio="x" * 1001))
         self.assertEqual(caught.exception.msg, "bio too long")
 
     def test_show_and_status_are_said_again_after_a_new_login(self) -> None:
         session = self.online()
-        self.run_(session.set_presence(show="away", status="lunch"))
+        self.run_(session.presence.set(show="away", status="lunch"))
         self.manager.heard.clear()
         self.manager.pipe.cut()
         self.turn(3)
@@ -308,7 +308,7 @@ class Leaving(House):
         with self.assertRaises(Disconnected):
             self.run_(session.send("fajar", "more"))
         with self.assertRaises(Disconnected):
-            self.run_(session.get_roster())
+            self.run_(session.roster.get())
 
     def test_a_newer_login_elsewhere_ends_it_for_good(self) -> None:
         session = self.online()

@@ -14,9 +14,10 @@ from pathlib import Path
 from xjrelay import __version__
 from xjrelay.cli.screen import Screen
 from xjrelay.client.aio import Client, connect
+from xjrelay.client.checks import check_user
 from xjrelay.client.errors import BadAddress
 from xjrelay.client.model import Direct
-from xjrelay.client.session import Settings, check_user
+from xjrelay.client.session import Settings
 from xjrelay.client.target import INVITATION, SCHEME, SECURE_SCHEME, Place, invitation, trackers
 
 DEFAULT_TRACKER = "127.0.0.1:5000"

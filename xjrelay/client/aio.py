@@ -164,12 +164,12 @@ class Account:
         self._session = session
 
     async def change_password(self, new: str) -> None:
-        """Another password. Every other session ends. See :meth:`Session.change_password`."""
-        await self._session.change_password(new)
+        """Another password. Every other session ends. See :meth:`UserAccount.change_password`."""
+        await self._session.account.change_password(new)
 
     async def remove(self) -> None:
-        """No account any more; this client is closed. See :meth:`Session.remove_account`."""
-        await self._session.remove_account()
+        """No account any more; this client is closed. See :meth:`UserAccount.remove`."""
+        await self._session.account.remove()
 
 
 class Roster:
@@ -193,19 +193,19 @@ class Roster:
 
     async def refresh(self) -> list[Contact]:
         """The roster, asked anew (U7)."""
-        return await self._session.get_roster()
+        return await self._session.roster.get()
 
     async def add(self, user: str, name: str | None = None) -> Contact:
         """Add a contact (U8). Raises Refused 404 where there is no such user."""
-        return await self._session.add(user, name)
+        return await self._session.roster.add(user, name)
 
     async def rename(self, user: str, name: str) -> Contact:
         """Call a contact something else (U9)."""
-        return await self._session.add(user, name)
+        return await self._session.roster.add(user, name)
 
     async def remove(self, user: str) -> None:
         """Remove a contact (U10)."""
-        await self._session.remove(user)
+        await self._session.roster.remove(user)
 
 
 class PresenceBoard:
@@ -227,9 +227,9 @@ class PresenceBoard:
     async def set(
         self, *, bio: str | None = None, show: str | None = None, status: str | None = None
     ) -> None:
-        """Say how we are (U12). See :meth:`Session.set_presence`."""
-        await self._session.set_presence(bio=bio, show=show, status=status)
+        """Say how we are (U12). See :meth:`UserPresence.set`."""
+        await self._session.presence.set(bio=bio, show=show, status=status)
 
     async def ask(self, user: str) -> Presence:
         """How another user is, contact or not (U11). Raises Refused 404 where there is none."""
-        return await self._session.ask(user)
+        return await self._session.presence.ask(user)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The roster and the presences as the user last heard them: values in, changes out.
 
-No link and no framework here; :mod:`xjrelay.client.session` asks and tells, the faces (``tx.py``, ``aio.py``)
-show these to the application to read.
+No link and no framework here; ``roster.py`` and ``presence.py`` ask and are told, the faces (``tx.py``,
+``aio.py``) show these to the application to read.
 """
 
 from __future__ import annotations
@@ -105,9 +105,14 @@ class PresenceBook:
         self._presences.pop(user_key(user), None)
 
 
+def user_of(stanza: stanzas.Presence) -> str:
+    """Whom a presence is about; empty where it is about nobody."""
+    return stanza.username or (stanza.from_ or "").partition("/")[0]
+
+
 def presence_of(stanza: stanzas.Presence) -> Presence | None:
     """A presence's value; None for one that says of nobody how it is."""
-    username = stanza.username or (stanza.from_ or "").partition("/")[0]
+    username = user_of(stanza)
     if not username or (stanza.online is None and stanza.type != "unavailable" and stanza.bio is None):
         return None
     online = bool(stanza.online) if stanza.online is not None else stanza.type != "unavailable"

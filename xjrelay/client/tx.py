@@ -135,12 +135,12 @@ class Account:
         self._session = session
 
     def change_password(self, new: str) -> Deferred[None]:
-        """Another password. Every other session ends. See :meth:`Session.change_password`."""
-        return Deferred.fromCoroutine(self._session.change_password(new))
+        """Another password. Every other session ends. See :meth:`UserAccount.change_password`."""
+        return Deferred.fromCoroutine(self._session.account.change_password(new))
 
     def remove(self) -> Deferred[None]:
-        """No account any more; this client is closed. See :meth:`Session.remove_account`."""
-        return Deferred.fromCoroutine(self._session.remove_account())
+        """No account any more; this client is closed. See :meth:`UserAccount.remove`."""
+        return Deferred.fromCoroutine(self._session.account.remove())
 
 
 class Roster:
@@ -164,19 +164,19 @@ class Roster:
 
     def refresh(self) -> Deferred[list[Contact]]:
         """The roster, asked anew (U7)."""
-        return Deferred.fromCoroutine(self._session.get_roster())
+        return Deferred.fromCoroutine(self._session.roster.get())
 
     def add(self, user: str, name: str | None = None) -> Deferred[Contact]:
         """Add a contact (U8); fails with Refused 404 where there is no such user."""
-        return Deferred.fromCoroutine(self._session.add(user, name))
+        return Deferred.fromCoroutine(self._session.roster.add(user, name))
 
     def rename(self, user: str, name: str) -> Deferred[Contact]:
         """Call a contact something else (U9)."""
-        return Deferred.fromCoroutine(self._session.add(user, name))
+        return Deferred.fromCoroutine(self._session.roster.add(user, name))
 
     def remove(self, user: str) -> Deferred[None]:
         """Remove a contact (U10)."""
-        return Deferred.fromCoroutine(self._session.remove(user))
+        return Deferred.fromCoroutine(self._session.roster.remove(user))
 
 
 class PresenceBoard:
@@ -198,12 +198,12 @@ class PresenceBoard:
     def set(
         self, *, bio: str | None = None, show: str | None = None, status: str | None = None
     ) -> Deferred[None]:
-        """Say how we are (U12). See :meth:`Session.set_presence`."""
-        return Deferred.fromCoroutine(self._session.set_presence(bio=bio, show=show, status=status))
+        """Say how we are (U12). See :meth:`UserPresence.set`."""
+        return Deferred.fromCoroutine(self._session.presence.set(bio=bio, show=show, status=status))
 
     def ask(self, user: str) -> Deferred[Presence]:
         """How another user is, contact or not (U11); fails with Refused 404 where there is none."""
-        return Deferred.fromCoroutine(self._session.ask(user))
+        return Deferred.fromCoroutine(self._session.presence.ask(user))
 
 
 def _trust(authority: str | os.PathLike[str] | None) -> ClientTLS:
