@@ -8,9 +8,9 @@ from xml.parsers.expat import ExpatError
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks.crowd import Keys
 from benchmarks.house import PASSWORD, SALT
 from benchmarks.manager import Row, deflated, reading_time, write
-from benchmarks.storm import Keys
 from benchmarks.xmpp import login, message, registration
 from xjrelay.security.scram import Credentials, ScramServer, derive
 
