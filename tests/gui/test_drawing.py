@@ -90,13 +90,13 @@ class Drawing(SynchronousTestCase):
 
     def items(self, window: Window) -> int:
         assert window.side is not None and window.chat is not None
-        canvases = (window.side.people.canvas, window.chat.bubbles.canvas)
+        canvases = (window.side.people.canvas, window.chat.transcript.canvas)
         return sum(len(canvas.find_all()) for canvas in canvases)
 
     def seen(self, window: Window) -> list[str]:
         """Texts of lines that can be seen, from above."""
         assert window.chat is not None
-        canvas = window.chat.bubbles.canvas
+        canvas = window.chat.transcript.canvas
         found = [
             (canvas.bbox(item)[1], canvas.itemcget(item, "text")) for item in canvas.find_withtag("text")
         ]
@@ -122,19 +122,19 @@ class DrawingTests(Drawing):
         self.house.presenter.select("p0500")
         self.draw(window)
         assert window.chat is not None
-        bubbles = window.chat.bubbles
+        transcript = window.chat.transcript
         most = self.items(window)
         chat = self.house.presenter.chat
         assert chat is not None
         while not chat.complete:
             self.house.presenter.older()
-            bubbles.to_oldest()
+            transcript.to_oldest()
             most = max(most, self.items(window))
-        bubbles.canvas.event_generate("<Home>")
+        transcript.canvas.event_generate("<Home>")
         self.draw(window)
         self.assertEqual((len(chat), self.numbers(window)[0]), (MANY_LINES, 1))
         for pixels in (400, 5000, -300):
-            bubbles.scroll(pixels)
+            transcript.scroll(pixels)
             most = max(most, self.items(window))
         self.assertLess(most, MOST_ITEMS)
         self.assertLess(_count(window.root) - widgets, 5, "no widget a person or a line")
@@ -163,8 +163,8 @@ class DrawingTests(Drawing):
         self.house.presenter.select("p0500")
         self.draw(window)
         drawn: list[int] = []
-        original = window.chat.bubbles.draw
-        window.chat.bubbles.draw = lambda **_: drawn.append(1) or original()  # type: ignore[method-assign,func-returns-value]
+        original = window.chat.transcript.draw
+        window.chat.transcript.draw = lambda **_: drawn.append(1) or original()  # type: ignore[method-assign,func-returns-value]
         for number in range(MANY_LINES + 1, MANY_LINES + 301):
             self.house.presenter.happened(LineAdded(line(number, "p0500", f"{number}: x")))
         window.refresh()
@@ -180,10 +180,10 @@ class DrawingTests(Drawing):
         presenter.select("p0500")
         self.draw(window)
         assert window.chat is not None
-        bubbles = window.chat.bubbles
-        self.assertTrue(bubbles.at_end)
-        bubbles.scroll(-3000)
-        self.assertFalse(bubbles.at_end)
+        transcript = window.chat.transcript
+        self.assertTrue(transcript.at_end)
+        transcript.scroll(-3000)
+        self.assertFalse(transcript.at_end)
         bottom = self.numbers(window)[-1]
         presenter.happened(LineAdded(line(MANY_LINES + 1, "p0500", "10001: new")))
         self.draw(window)
@@ -198,7 +198,7 @@ class DrawingTests(Drawing):
         self.draw(window)
         presenter.select("p0500")
         self.draw(window)
-        bubbles.to_end()
+        transcript.to_end()
         self.assertEqual(self.numbers(window)[-1], MANY_LINES + 1)
 
     def test_at_the_end_the_newest_is_seen(self) -> None:
@@ -217,9 +217,9 @@ class DrawingTests(Drawing):
         self.draw(window)
         assert window.chat is not None
         for pixels in (-500, 900, -50):
-            window.chat.bubbles.scroll(pixels)
+            window.chat.transcript.scroll(pixels)
             self.assertEqual(self.numbers(window), [1, 2, 3])
-        window.chat.bubbles.canvas.event_generate("<Home>")
+        window.chat.transcript.canvas.event_generate("<Home>")
         self.draw(window)
         self.assertEqual(self.numbers(window), [1, 2, 3])
 
@@ -237,7 +237,7 @@ class DrawingTests(Drawing):
         self.house.presenter.select("bob")
         self.draw(window)
         assert window.chat is not None
-        canvas = window.chat.bubbles.canvas
+        canvas = window.chat.transcript.canvas
         self.assertEqual(_texts(canvas, "day"), ["Yesterday", "Today"])
         self.assertEqual(_texts(canvas, "name"), ["Bob", "Alice"])
         feet = " ".join(_texts(canvas, "foot"))
@@ -258,12 +258,12 @@ class DrawingTests(Drawing):
         self.draw(window)
         assert window.chat is not None
         opened: list[str] = []
-        bubbles = window.chat.bubbles
-        bubbles.open_link = opened.append
-        bubbles.canvas.focus_force()
+        transcript = window.chat.transcript
+        transcript.open_link = opened.append
+        transcript.canvas.focus_force()
         window.root.update()
         for key in ("<Up>", "<Up>", "<Return>", "<Control-c>"):
-            bubbles.canvas.event_generate(key)
+            transcript.canvas.event_generate(key)
         self.assertEqual(opened, ["https://example.org/a"])
         self.assertEqual(window.root.clipboard_get(), "lihat https://example.org/a.")
 
@@ -307,7 +307,7 @@ class DrawingTests(Drawing):
         self.house.presenter.select("bob")
         self.draw(window)
         assert window.chat is not None
-        window.chat.bubbles.scroll(-400)
+        window.chat.transcript.scroll(-400)
         self.house.presenter.happened(LineChanged("bob", "m9", Progress.SENT))
         self.draw(window)
         self.assertTrue(self.seen(window)[0].startswith("xxx"))

@@ -85,12 +85,12 @@ class Driver:
         self._chat().entry.insert("end", text)
 
     def do_key(self, where: str, key: str) -> None:
-        """A key in the ``entry``, the ``bubbles``, the ``people``, the ``search`` or the ``sheet``."""
+        """A key in the ``entry``, the ``transcript``, the ``people``, the ``search`` or the ``sheet``."""
         window = self._window
         assert window.side is not None
         places = {
             "entry": lambda: self._chat().entry,
-            "bubbles": lambda: self._chat().bubbles.canvas,
+            "transcript": lambda: self._chat().transcript.canvas,
             "people": lambda: window.side and window.side.people.canvas,
             "search": lambda: window.side and window.side.search,
             "sheet": lambda: window.dialogs.sheet and window.dialogs.sheet.frame,
@@ -112,7 +112,7 @@ class Driver:
 
     def do_click_tag(self, tag: str) -> None:
         """Something in the conversation, by the mouse."""
-        canvas = self._chat().bubbles.canvas
+        canvas = self._chat().transcript.canvas
         box = canvas.bbox(tag)
         x, y = (box[0] + box[2]) // 2, (box[1] + box[3]) // 2
         canvas.event_generate("<Motion>", x=x, y=y)
@@ -173,13 +173,13 @@ class Driver:
             "fingerprint": presenter.fingerprint,
             "people": people,
             "listed": _texts(window.side.people.canvas),
-            "items": len(window.side.people.canvas.find_all()) + len(chat.bubbles.canvas.find_all()),
+            "items": len(window.side.people.canvas.find_all()) + len(chat.transcript.canvas.find_all()),
             "with": presenter.person.name if presenter.person else "",
             "head": str(chat.state.cget("text")),
-            "said": _texts(chat.bubbles.canvas, "text"),
-            "notes": _texts(chat.bubbles.canvas, "note"),
-            "days": _texts(chat.bubbles.canvas, "day"),
-            "feet": _texts(chat.bubbles.canvas, "foot"),
+            "said": _texts(chat.transcript.canvas, "text"),
+            "notes": _texts(chat.transcript.canvas, "note"),
+            "days": _texts(chat.transcript.canvas, "day"),
+            "feet": _texts(chat.transcript.canvas, "foot"),
             "typed": chat.typed,
             "warnings": presenter.warnings,
             "link_up": presenter.link_up,

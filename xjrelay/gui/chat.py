@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import customtkinter as ctk
 
-from xjrelay.gui.bubbles import Bubbles
 from xjrelay.gui.listing import NOT_A_CONTACT, NOT_ENCRYPTED
 from xjrelay.gui.presenter import RECONNECTING, Part, Presenter
 from xjrelay.gui.texts import Calendar, one_line
 from xjrelay.gui.theme import Look, button, label
+from xjrelay.gui.transcript import Transcript
 from xjrelay.gui.words import mark
 
 NOBODY = mark("Choose somebody on the left, or add the first one.")
@@ -60,8 +60,8 @@ class ChatArea:
         self.frame.grid_rowconfigure(2, weight=1)
         self._make_head(actions)
         self._make_banner()
-        self.bubbles = Bubbles(self.frame, look, presenter, calendar)
-        self.bubbles.frame.grid(row=2, column=0, sticky="nsew")
+        self.transcript = Transcript(self.frame, look, presenter, calendar)
+        self.transcript.frame.grid(row=2, column=0, sticky="nsew")
         self._make_entry()
         self._nobody = label(self.frame, look, look.words(NOBODY), 15, faint=True, anchor="center")
         self.refresh()
@@ -128,15 +128,15 @@ class ChatArea:
         self.entry.bind("<Return>", self._enter)
         self.entry.bind("<KP_Enter>", self._enter)
         self.entry.bind("<Tab>", lambda *_: self._go_on(self.send_button))
-        self.entry.bind("<Shift-Tab>", lambda *_: self._go_on(self.bubbles.canvas))
-        self.entry.bind("<Prior>", lambda *_: self.bubbles.scroll(-self._page()))
-        self.entry.bind("<Next>", lambda *_: self.bubbles.scroll(self._page()))
+        self.entry.bind("<Shift-Tab>", lambda *_: self._go_on(self.transcript.canvas))
+        self.entry.bind("<Prior>", lambda *_: self.transcript.scroll(-self._page()))
+        self.entry.bind("<Next>", lambda *_: self.transcript.scroll(self._page()))
         self.entry.bind("<KeyRelease>", lambda *_: self._grow())
         self.entry.bind("<FocusIn>", lambda *_: self.entry.configure(border_color=colours.focus))
         self.entry.bind("<FocusOut>", lambda *_: self.entry.configure(border_color=colours.line))
 
     def _page(self) -> int:
-        return int(self.bubbles.canvas.winfo_height() * 4 // 5)
+        return int(self.transcript.canvas.winfo_height() * 4 // 5)
 
     @staticmethod
     def _go_on(widget: Any) -> str:
@@ -157,7 +157,7 @@ class ChatArea:
         if self._presenter.send(self.typed.strip("\n")):
             self.entry.delete("1.0", "end")
             self._grow()
-            self.bubbles.to_end()
+            self.transcript.to_end()
         self.entry.focus_set()
 
     def focus(self) -> None:
@@ -187,7 +187,7 @@ class ChatArea:
         if changes & Part.STATUS:
             self._refresh_banner()
         if changes & (Part.CHAT | Part.HEAD):
-            self.bubbles.show(self._presenter.chat)
+            self.transcript.show(self._presenter.chat)
 
     def _change(self) -> None:
         """Another conversation: what was being typed stays with its own."""

@@ -181,7 +181,7 @@ class Window:
         """Today becomes yesterday."""
         if self.side is not None and self.chat is not None:
             self.side.refresh_people()
-            self.chat.bubbles.draw()
+            self.chat.transcript.draw()
         self.root.after(MINUTE, self._each_minute)
 
     def _title(self) -> None:
