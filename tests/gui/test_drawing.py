@@ -119,7 +119,7 @@ class DrawingTests(Drawing):
     def test_G6_a_thousand_people_and_ten_thousand_lines_cost_what_is_seen(self) -> None:
         window = self.open(self.crowd())
         widgets = _count(window.root)
-        self.house.presenter.select("p0500")
+        self.house.presenter.conversations.select("p0500")
         self.draw(window)
         assert window.chat is not None
         transcript = window.chat.transcript
@@ -127,7 +127,7 @@ class DrawingTests(Drawing):
         chat = self.house.presenter.chat
         assert chat is not None
         while not chat.complete:
-            self.house.presenter.older()
+            self.house.presenter.conversations.older()
             transcript.to_oldest()
             most = max(most, self.items(window))
         transcript.canvas.event_generate("<Home>")
@@ -160,7 +160,7 @@ class DrawingTests(Drawing):
     def test_news_of_a_flood_is_drawn_once_a_turn(self) -> None:
         window = self.open(self.crowd())
         assert window.chat is not None
-        self.house.presenter.select("p0500")
+        self.house.presenter.conversations.select("p0500")
         self.draw(window)
         drawn: list[int] = []
         original = window.chat.transcript.draw
@@ -177,7 +177,7 @@ class DrawingTests(Drawing):
         """Through new lines, older pages, another width, and another conversation between."""
         window = self.open(self.crowd())
         presenter = self.house.presenter
-        presenter.select("p0500")
+        presenter.conversations.select("p0500")
         self.draw(window)
         assert window.chat is not None
         transcript = window.chat.transcript
@@ -188,22 +188,22 @@ class DrawingTests(Drawing):
         presenter.happened(LineAdded(line(MANY_LINES + 1, "p0500", "10001: new")))
         self.draw(window)
         self.assertEqual(self.numbers(window)[-1], bottom)
-        presenter.older()
+        presenter.conversations.older()
         self.draw(window)
         self.assertEqual(self.numbers(window)[-1], bottom)
         window.root.geometry("800x720")
         self.draw(window)
         self.assertEqual(self.numbers(window)[-1], bottom)
-        presenter.select("p0001")
+        presenter.conversations.select("p0001")
         self.draw(window)
-        presenter.select("p0500")
+        presenter.conversations.select("p0500")
         self.draw(window)
         transcript.to_end()
         self.assertEqual(self.numbers(window)[-1], MANY_LINES + 1)
 
     def test_at_the_end_the_newest_is_seen(self) -> None:
         window = self.open(self.crowd())
-        self.house.presenter.select("p0500")
+        self.house.presenter.conversations.select("p0500")
         self.draw(window)
         self.house.presenter.happened(LineAdded(line(MANY_LINES + 1, "p0500", "10001: new")))
         self.draw(window)
@@ -213,7 +213,7 @@ class DrawingTests(Drawing):
         world = FakeWorld(person("bob"))
         world.lines["bob"] = [line(n, text=f"{n}: x") for n in (1, 2, 3)]
         window = self.open(world)
-        self.house.presenter.select("bob")
+        self.house.presenter.conversations.select("bob")
         self.draw(window)
         assert window.chat is not None
         for pixels in (-500, 900, -50):
@@ -234,7 +234,7 @@ class DrawingTests(Drawing):
             line(3, incoming=False, at=NOON + 1, progress=Progress.FAILED, why="No answer came in time."),
         ]
         window = self.open(world)
-        self.house.presenter.select("bob")
+        self.house.presenter.conversations.select("bob")
         self.draw(window)
         assert window.chat is not None
         canvas = window.chat.transcript.canvas
@@ -254,7 +254,7 @@ class DrawingTests(Drawing):
         world = FakeWorld(person("bob"))
         world.lines["bob"] = [line(1, text="lihat https://example.org/a."), line(2)]
         window = self.open(world)
-        self.house.presenter.select("bob")
+        self.house.presenter.conversations.select("bob")
         self.draw(window)
         assert window.chat is not None
         opened: list[str] = []
@@ -270,7 +270,7 @@ class DrawingTests(Drawing):
     def test_G4_enter_sends_and_shift_enter_does_not(self) -> None:
         world = FakeWorld(person("bob"))
         window = self.open(world)
-        self.house.presenter.select("bob")
+        self.house.presenter.conversations.select("bob")
         self.draw(window)
         assert window.chat is not None
         chat = window.chat
@@ -288,12 +288,12 @@ class DrawingTests(Drawing):
     def test_what_was_being_typed_stays_with_its_conversation(self) -> None:
         window = self.open(FakeWorld(person("bob"), person("carol")))
         for key, text in (("bob", "untuk bob"), ("carol", "")):
-            self.house.presenter.select(key)
+            self.house.presenter.conversations.select(key)
             self.draw(window)
             assert window.chat is not None
             window.chat.entry.insert("end", text)
         self.assertEqual(self.typed(window), "")
-        self.house.presenter.select("bob")
+        self.house.presenter.conversations.select("bob")
         self.draw(window)
         self.assertEqual(self.typed(window), "untuk bob")
         window.change_theme()
@@ -304,7 +304,7 @@ class DrawingTests(Drawing):
         world = FakeWorld(person("bob"))
         world.lines["bob"] = [line(1, text="x" * 60_000), line(2, text="2: y")]
         window = self.open(world)
-        self.house.presenter.select("bob")
+        self.house.presenter.conversations.select("bob")
         self.draw(window)
         assert window.chat is not None
         window.chat.transcript.scroll(-400)
@@ -405,7 +405,7 @@ class BusyTests(Drawing):
     def test_everything_at_once(self) -> None:
         window = self.open(self.busy())
         presenter = self.house.presenter
-        presenter.select("bob")
+        presenter.conversations.select("bob")
         self.draw(window)
         presenter.happened(PersonChanged(person("bob", State.RESUMING, name="Bob", bio="di pantai")))
         presenter.happened(PersonChanged(person("bob", name="Bob", bio="di pantai")))
@@ -431,7 +431,7 @@ class BusyTests(Drawing):
 
     def test_G5_sheets(self) -> None:
         window = self.open(self.busy())
-        self.house.presenter.select("eko")
+        self.house.presenter.conversations.select("eko")
         self.draw(window)
         assert window.chat is not None
         self.assertTrue(window.chat.add.winfo_ismapped(), "who only wrote can be added")

@@ -8,8 +8,9 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.gui.fakes import DOOR, FakeWorld, House, line, person
+from xjrelay.gui.changes import Part
 from xjrelay.gui.chats import PAGE, Note
-from xjrelay.gui.presenter import Part, Presenter, Screen
+from xjrelay.gui.presenter import Presenter, Screen
 from xjrelay.gui.world import (
     Kind,
     Line,
@@ -93,10 +94,10 @@ class ConversationTests(SynchronousTestCase):
         self.presenter = self.house.enter()
 
     def test_a_page_comes_at_first_and_older_ones_when_wanted(self) -> None:
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         self.assertEqual(texts(self.presenter)[0], f"text {250 - PAGE + 1}")
         for _ in range(5):
-            self.presenter.older()
+            self.presenter.conversations.older()
         self.assertEqual(texts(self.presenter), [f"text {number}" for number in range(1, 251)])
         self.assertEqual([call for call in self.world.asked if call[0] == "page"][-1], ("page", "bob", 51))
 
@@ -112,25 +113,25 @@ class ConversationTests(SynchronousTestCase):
         self.world.unread = {"bob": 1}
         self.house = House(self.world)
         presenter = self.house.enter()
-        presenter.select("bob")
+        presenter.conversations.select("bob")
         self.assertIn(("read", "bob", number[None]), self.world.asked, "a mark is of our own lines")
-        presenter.older()
+        presenter.conversations.older()
         self.assertEqual(texts(presenter), [f"text {at}" for at in range(PAGE + 50)])
-        presenter.retry(failed)
+        presenter.conversations.retry(failed)
         self.assertNotIn(("retry", failed.id), self.world.asked)
 
     def test_positions_stay_when_older_lines_come(self) -> None:
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         chat = self.presenter.chat
         assert chat is not None
         before = chat.get(chat.end - 1)
         at = chat.end - 1
-        self.presenter.older()
+        self.presenter.conversations.older()
         self.assertIs(chat.get(at), before)
 
     def test_what_is_said_is_shown_and_goes_on_to_delivered(self) -> None:
-        self.presenter.select("carol")
-        self.assertTrue(self.presenter.send("halo"))
+        self.presenter.conversations.select("carol")
+        self.assertTrue(self.presenter.conversations.send("halo"))
         assert self.presenter.chat is not None
         said = self.presenter.chat.last
         assert said is not None
@@ -140,43 +141,43 @@ class ConversationTests(SynchronousTestCase):
         self.assertIs(self.presenter.people.chat("carol").last.progress, Progress.DELIVERED)  # type: ignore[union-attr]
 
     def test_an_outcome_that_overtakes_its_line_is_not_lost(self) -> None:
-        self.presenter.select("carol")
+        self.presenter.conversations.select("carol")
         self.world.hold = True
-        self.presenter.send("halo")
+        self.presenter.conversations.send("halo")
         number = 1000 + len(self.world.asked)
         self.presenter.happened(LineChanged("carol", f"m{number}", Progress.DELIVERED))
         self.world.release()
         self.assertEqual([one.progress for one in lines(self.presenter)], [Progress.DELIVERED])
 
     def test_nothing_is_not_said(self) -> None:
-        self.assertFalse(self.presenter.send("halo"), "nobody is chosen")
-        self.presenter.select("bob")
-        self.assertFalse(self.presenter.send(" \n "))
+        self.assertFalse(self.presenter.conversations.send("halo"), "nobody is chosen")
+        self.presenter.conversations.select("bob")
+        self.assertFalse(self.presenter.conversations.send(" \n "))
 
     def test_what_could_not_even_wait_goes_back_to_where_it_was_typed(self) -> None:
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         self.world.problem = Problem("Too many messages are on their way. Wait a moment.")
-        self.presenter.send("halo")
+        self.presenter.conversations.send("halo")
         assert self.presenter.chat is not None
         self.assertEqual(self.presenter.chat.draft, "halo")
         self.assertIn("Too many", self.presenter.status)
 
     def test_what_failed_is_tried_again(self) -> None:
-        self.presenter.select("carol")
-        self.presenter.send("halo")
+        self.presenter.conversations.select("carol")
+        self.presenter.conversations.send("halo")
         said = lines(self.presenter)[0]
-        self.presenter.retry(said)
+        self.presenter.conversations.retry(said)
         self.assertNotIn(("retry", said.id), self.world.asked, "it is on its way")
         self.presenter.happened(LineChanged("carol", said.id, Progress.FAILED, "No answer came in time."))
         failed = lines(self.presenter)[0]
         self.assertEqual((failed.progress, failed.why), (Progress.FAILED, "No answer came in time."))
-        self.presenter.retry(failed)
+        self.presenter.conversations.retry(failed)
         self.assertIn(("retry", said.id), self.world.asked)
         self.assertIs(lines(self.presenter)[0].progress, Progress.SENDING)
 
     def test_a_line_that_comes_while_its_page_is_on_its_way_is_there_once(self) -> None:
         self.world.hold = True
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         newest = line(251)
         self.world.lines["bob"].append(newest)
         self.presenter.happened(LineAdded(newest))
@@ -185,13 +186,13 @@ class ConversationTests(SynchronousTestCase):
         self.assertEqual(texts(self.presenter)[-1], "text 251")
 
     def test_a_long_read_conversation_lets_go_of_its_oldest(self) -> None:
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         for number in range(251, 251 + 400):
             self.presenter.happened(LineAdded(line(number)))
-        self.presenter.select("carol")
+        self.presenter.conversations.select("carol")
         self.assertEqual(len(self.presenter.people.chat("bob")), PAGE)
-        self.presenter.select("bob")
-        self.presenter.older()
+        self.presenter.conversations.select("bob")
+        self.presenter.conversations.older()
         self.assertEqual(self.world.asked[-1], ("page", "bob", 551))
 
 
@@ -204,31 +205,31 @@ class UnreadTests(SynchronousTestCase):
         self.presenter = self.house.enter()
 
     def test_G2_a_line_of_somebody_else_counts(self) -> None:
-        self.presenter.select("carol")
+        self.presenter.conversations.select("carol")
         self.presenter.happened(LineAdded(line(1)))
         self.presenter.happened(LineAdded(line(2)))
         self.assertEqual(self.presenter.people.chat("bob").unread, 2)
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         self.assertEqual(self.presenter.people.chat("bob").unread, 0)
         self.assertIn(("read", "bob", 2), self.world.asked)
 
     def test_a_line_that_is_seen_does_not(self) -> None:
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         self.presenter.happened(LineAdded(line(1)))
         self.assertEqual(self.presenter.people.unread(), 0)
         self.assertEqual(self.house.notified, [])
 
     def test_G9_behind_other_windows_it_counts_and_is_shown_outside(self) -> None:
-        self.presenter.select("bob")
-        self.presenter.set_focus(False)
+        self.presenter.conversations.select("bob")
+        self.presenter.conversations.set_focus(False)
         self.presenter.happened(LineAdded(line(1, text="halo\nAlice")))
         self.assertEqual(self.presenter.people.unread(), 1)
         self.assertEqual(self.house.notified, [("Bob", "halo Alice")])
-        self.presenter.set_focus(True)
+        self.presenter.conversations.set_focus(True)
         self.assertEqual(self.presenter.people.unread(), 0)
 
     def test_one_line_told_twice_is_one(self) -> None:
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         self.presenter.happened(LineAdded(line(1)))
         self.presenter.happened(LineAdded(line(1)))
         self.assertEqual(len(lines(self.presenter)), 1)
@@ -256,7 +257,7 @@ class PeopleTests(SynchronousTestCase):
         self.assertEqual(len(self.names()), 3)
 
     def test_G6_coming_and_going_is_told_where_it_is_read(self) -> None:
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         self.presenter.happened(PersonChanged(person("bob", State.OFFLINE)))
         self.presenter.happened(PersonChanged(person("bob", State.OFFLINE, bio="di pantai")))
         self.presenter.happened(PersonChanged(person("bob", State.RESUMING)))
@@ -281,14 +282,14 @@ class PeopleTests(SynchronousTestCase):
         self.assertEqual([one.field for one in problems], ["user", "user"])
 
     def test_somebody_removed_is_gone_with_the_conversation(self) -> None:
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         self.presenter.happened(PersonGone("bob"))
         self.assertIsNone(self.presenter.person)
         self.assertNotIn("Bob", self.names())
 
     def test_to_all_goes_to_everybody_who_is_there(self) -> None:
         done: list[bool] = []
-        self.presenter.say_to_all("selamat pagi", lambda: done.append(True), self.fail)
+        self.presenter.conversations.say_to_all("selamat pagi", lambda: done.append(True), self.fail)
         self.assertEqual(done, [True])
         last = self.presenter.people.chat("bob").last
         assert last is not None
@@ -327,7 +328,7 @@ class TellingTests(SynchronousTestCase):
         self.assertEqual(self.presenter.warnings, ["Carol is offline"])
 
     def test_a_flood_that_could_not_be_told_is_looked_at_again(self) -> None:
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         self.world.lines["bob"] = [line(1), line(2)]
         self.world.people.append(person("eko"))
         self.presenter.happened(Missed())
@@ -335,7 +336,7 @@ class TellingTests(SynchronousTestCase):
         self.assertIsNotNone(self.presenter.people.get("eko"))
 
     def test_only_what_changed_is_to_be_drawn_again(self) -> None:
-        self.presenter.select("bob")
+        self.presenter.conversations.select("bob")
         self.presenter.take_changes()
         self.presenter.happened(LineAdded(line(1, "carol")))
         self.assertEqual(self.presenter.take_changes(), Part.PEOPLE)

@@ -123,7 +123,7 @@ class Driver:
         """The window comes to the front, or another takes its place."""
         if there:
             self._window.root.focus_force()
-        self._window.presenter.set_focus(there)
+        self._window.presenter.conversations.set_focus(there)
 
     def do_theme(self) -> None:
         """The other theme."""

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import customtkinter as ctk
 
+from xjrelay.gui.changes import Part
 from xjrelay.gui.listing import NOT_A_CONTACT, NOT_ENCRYPTED
-from xjrelay.gui.presenter import RECONNECTING, Part, Presenter
+from xjrelay.gui.presenter import RECONNECTING, Presenter
 from xjrelay.gui.texts import Calendar, one_line
 from xjrelay.gui.theme import Look, button, label
 from xjrelay.gui.transcript import Transcript
@@ -154,7 +155,7 @@ class ChatArea:
 
     def send(self) -> None:
         """Say it."""
-        if self._presenter.send(self.typed.strip("\n")):
+        if self._presenter.conversations.send(self.typed.strip("\n")):
             self.entry.delete("1.0", "end")
             self._grow()
             self.transcript.to_end()

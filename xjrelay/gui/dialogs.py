@@ -141,7 +141,7 @@ class Dialogs:
         words, presenter = self._look().words, self._presenter
 
         def say(typed: dict[str, str], done: Any, failed: Any) -> None:
-            presenter.say_to_all(typed["text"], done, failed)
+            presenter.conversations.say_to_all(typed["text"], done, failed)
 
         asks = (Ask("text", words(TEXT)),)
         self._open(Question(title=words(ALL_TITLE), asks=asks, verb=words(SEND)), say)

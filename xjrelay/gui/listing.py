@@ -93,7 +93,7 @@ class PeopleList:
             selected = self._presenter.selected
             at = keys.index(selected) + step if selected in keys else (0 if step > 0 else len(rows) - 1)
             at = min(max(at, 0), len(rows) - 1)
-            self._presenter.select(keys[at])
+            self._presenter.conversations.select(keys[at])
             self.show(at)
         return "break"
 
@@ -107,7 +107,7 @@ class PeopleList:
         self.canvas.focus_set()
         person = self._at(event.y)
         if person is not None:
-            self._presenter.select(person.key)
+            self._presenter.conversations.select(person.key)
             self._opened()
 
     def _at(self, y: int) -> Person | None:

@@ -26,6 +26,7 @@ from xjrelay.gui.world import Problem
 
 NO_TRACKER = mark("Nobody answers at {where}. Is that the tracker's address, and is it running?")
 NOT_AN_ADDRESS = mark("An address looks like 127.0.0.1:5000 or chat.example.org:5000.")
+MISSING = mark("This is needed.")
 BAD_PORT = mark("A port is a number from 1 to 65535.")
 NO_SUCH_USER = mark("There is no user of that name.")
 WRONG_PASSWORD = mark("The password is wrong.")

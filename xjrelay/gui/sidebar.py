@@ -137,7 +137,7 @@ class SideBar:
         """Enter in the search opens the first that was found."""
         rows = self._presenter.people.rows()
         if rows:
-            self._presenter.select(rows[0].key)
+            self._presenter.conversations.select(rows[0].key)
             self._actions.opened()
         return "break"
 

@@ -62,7 +62,7 @@ class Transcript:
         open_link: Callable[[str], object] = webbrowser.open,
     ) -> None:
         self._look = look
-        self._presenter = presenter
+        self._conversations = presenter.conversations
         self.open_link = open_link
         self._chat: Chat | None = None
         self._anchors: dict[str, _Anchor] = {}
@@ -212,7 +212,7 @@ class Transcript:
             self.draw()
             return
         if oldest - chat.first < NEAR_TOP:
-            self._presenter.older()
+            self._conversations.older()
         self._bar.set((oldest - chat.first) / len(chat), (newest + 1 - chat.first) / len(chat))
 
     def _settle(self, chat: Chat, height: int, from_top: bool) -> None:
@@ -242,7 +242,7 @@ class Transcript:
             return
         tags = self.canvas.gettags(pressed[0])
         if "retry" in tags:
-            self._presenter.retry(line)
+            self._conversations.retry(line)
         for index, link in enumerate(links(line.text)):
             if f"link{index}" in tags:
                 self.open_link(link.url)
@@ -278,7 +278,7 @@ class Transcript:
         if line is not None:
             menu.add_command(label=words(mark("Copy")), command=lambda: self._copy_text(line.text))
             if line.may_retry:
-                menu.add_command(label=words(RETRY), command=lambda: self._presenter.retry(line))
+                menu.add_command(label=words(RETRY), command=lambda: self._conversations.retry(line))
         for link in found:
             url = link.url
             menu.add_command(label=url[:80], command=lambda url=url: self.open_link(url))  # type: ignore[misc]
@@ -306,7 +306,7 @@ class Transcript:
         """Enter on a marked line: try it again, or open its link."""
         line = self._marked_line()
         if line is not None and line.may_retry:
-            self._presenter.retry(line)
+            self._conversations.retry(line)
         elif line is not None:
             self._follow(links(line.text))
         return "break"

@@ -14,9 +14,10 @@ from typing import Protocol as Seam
 
 import customtkinter as ctk
 
+from xjrelay.gui.changes import Part
 from xjrelay.gui.chat import ChatActions, ChatArea
 from xjrelay.gui.dialogs import Dialogs
-from xjrelay.gui.presenter import Part, Presenter, Screen
+from xjrelay.gui.presenter import Presenter, Screen
 from xjrelay.gui.settings import Settings
 from xjrelay.gui.sidebar import SideActions, SideBar
 from xjrelay.gui.start import Start
@@ -105,7 +106,7 @@ class Window:
     def _bind(self) -> None:
         root = self.root
         root.protocol("WM_DELETE_WINDOW", self.close)
-        root.bind("<FocusIn>", lambda *_: self.presenter.set_focus(True), add=True)
+        root.bind("<FocusIn>", lambda *_: self.presenter.conversations.set_focus(True), add=True)
         root.bind("<FocusOut>", lambda *_: root.after_idle(self._look_for_focus), add=True)
         keys: dict[str, Callable[[], object]] = {
             "<Control-q>": self.close,
@@ -138,7 +139,7 @@ class Window:
     def _look_for_focus(self) -> None:
         """Whether the window is still in front: focus went elsewhere, or to another widget of ours."""
         if not self._closing:
-            self.presenter.set_focus(self.root.focus_get() is not None)
+            self.presenter.conversations.set_focus(self.root.focus_get() is not None)
 
     def _focus(self) -> None:
         """Where one types."""
