@@ -9,7 +9,6 @@ Must not import a toolkit.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -20,7 +19,6 @@ from twisted.python.failure import Failure
 
 from xjrelay.client.errors import ClientError, Disconnected
 from xjrelay.client.model import (
-    Contact,
     Direct,
     Event,
     LinkState,
@@ -34,9 +32,9 @@ from xjrelay.client.model import (
 )
 from xjrelay.client.model import Missed as Overflowed
 from xjrelay.client.tx import Client, IClientReactor, connect
-from xjrelay.domain.peers import fingerprint
-from xjrelay.gui.elsewhere import PROGRESS, Elsewhere, Peers, shown
+from xjrelay.gui.elsewhere import PROGRESS, Peers, shown
 from xjrelay.gui.problems import NOT_CONNECTED, REPLACED, problem, problem_at_door, why_failed
+from xjrelay.gui.users import Users
 from xjrelay.gui.words import mark
 from xjrelay.gui.world import (
     Beginning,
@@ -55,10 +53,9 @@ from xjrelay.gui.world import (
     ServersDoor,
     State,
     Tell,
-    Way,
 )
 from xjrelay.security.identity import Identity
-from xjrelay.storage.history import History, Kept, OpenHistory, Proof, StoredLine
+from xjrelay.storage.history import History, OpenHistory, Proof, StoredLine
 from xjrelay.storage.interfaces import StoreError
 
 _log = Logger()
@@ -109,10 +106,8 @@ class ServersWorld:
     ) -> None:
         self._authority = authority
         self._direct = direct
-        self._peers = peers or Peers()
+        self._users = Users(peers or Peers(), door.direct)
         self._own = ""  # the id of the key we show on direct links, if that is kept
-        self._keys: dict[str, str] = {}  # of those who were at the other end of one, by user
-        self._elsewhere = Elsewhere(Kind.PEERS, self._peers.read)
         self._reactor = reactor
         self._door = door
         self._tell = tell
@@ -121,7 +116,6 @@ class ServersWorld:
         self._new_id = new_id
         self._history: History | None = None
         self._client: Client | None = None
-        self._spellings: dict[str, str] = {}
         self._bio = ""
         self._stopping = False
         self._tasks: set[Deferred[None]] = set()
@@ -175,16 +169,13 @@ class ServersWorld:
     async def overview(self) -> Beginning:
         """Everything, from the roster and the history."""
         history, client = self._opened()
-        self._spellings |= await history.spellings()
-        self._elsewhere.kept.clear()
-        for proof in await history.proofs():
-            await self._recognize(proof.contact, proof.peer_id)
-        people = {user_key(one.username): self._person(one) for one in client.roster}
+        await self._users.remember(history)
+        people = {user_key(one.username): self._users.person(client, one) for one in client.roster}
         last = {key: shown(stored, key) for key, stored in (await history.last()).items()}
         for key in last.keys() - people.keys():
-            people[key] = self._stranger(key)
+            people[key] = self._users.stranger(key)
         unread = await history.unread()
-        said = await self._elsewhere.last(last)
+        said = await self._users.elsewhere.last(last)
         latest = {key: one for key, one in said.items() if key in people and key not in unread}
         return Beginning(
             me=client.username,
@@ -208,14 +199,14 @@ class ServersWorld:
         """From the history, and what was said with the peer that the user has proved to be."""
         history, _ = self._opened()
         own = [shown(stored, key) for stored in await history.page(key, before, most)]
-        return await self._elsewhere.page(key, own, beyond, most)
+        return await self._users.elsewhere.page(key, own, beyond, most)
 
     async def send(self, key: str, text: str) -> Line:
         """Keep it, then give it to the library."""
         history, _ = self._opened()
         at = int(self._reactor.seconds() * 1000)
         line = StoredLine(key, self._new_id(), text, at)
-        stored = await history.add(line, self._spelling(key))
+        stored = await history.add(line, self._users.spelling(key))
         assert stored is not None, "a message id was made twice"
         self._spawn(self._deliver(stored))
         return shown(stored, stored.contact)
@@ -241,24 +232,24 @@ class ServersWorld:
             contact = await client.roster.add(address, name or None)
         except ClientError as error:
             raise problem(error, "user") from error
-        return self._person(contact)
+        return self._users.person(client, contact)
 
     async def rename(self, key: str, name: str) -> None:
         """Call a contact something else."""
         _, client = self._opened()
-        user = self._spelling(key)
+        user = self._users.spelling(key)
         try:
             contact = await client.roster.rename(user, name or user)
         except ClientError as error:
             raise problem(error, "name") from error
-        self._tell(PersonChanged(self._person(contact)))
+        self._tell(PersonChanged(self._users.person(client, contact)))
 
     async def remove(self, key: str) -> None:
         """Take a contact off the roster, and its lines out of the history."""
         history, client = self._opened()
         try:
-            if self._spelling(key) in client.roster:
-                await client.roster.remove(self._spelling(key))
+            if self._users.spelling(key) in client.roster:
+                await client.roster.remove(self._users.spelling(key))
         except ClientError as error:
             raise problem(error) from error
         await history.forget(key)
@@ -276,7 +267,7 @@ class ServersWorld:
     async def say_to_all(self, text: str) -> list[Line]:
         """To each contact that is online."""
         _, client = self._opened()
-        people = [self._person(one) for one in client.roster]
+        people = [self._users.person(client, one) for one in client.roster]
         return [await self.send(one.key, text) for one in people if one.state is State.ONLINE]
 
     # -- what the library tells --------------------------------------------------------------
@@ -320,17 +311,17 @@ class ServersWorld:
         now = int(self._reactor.seconds() * 1000)
         line = StoredLine(key, message_id, message.body, now, incoming=True, state="received")
         stored = await self._surely(lambda: history.add(line, user))
-        self._spellings.setdefault(key, user)
+        self._users.met(key, user)
         if stored is not None:
             if user not in client.roster:
-                self._tell(PersonChanged(self._stranger(key)))
+                self._tell(PersonChanged(self._users.stranger(key)))
             self._tell(LineAdded(shown(stored, stored.contact)))
 
     async def _presence(self, presence: Presence) -> None:
         _, client = self._opened()
         contact = client.roster.get(presence.username)
         if contact is not None:
-            self._tell(PersonChanged(self._person(contact)))
+            self._tell(PersonChanged(self._users.person(client, contact)))
 
     async def _road_changed(self, change: RoadChange) -> None:
         """Somebody's key is proved; whoever knows it as a peer's reads that it is the same one."""
@@ -340,30 +331,20 @@ class ServersWorld:
             now = int(self._reactor.seconds() * 1000)
             proof = Proof(key, change.detail, self._own, self._door.tracker, now)
             await self._surely(lambda: history.prove(proof, change.user))
-            if await self._recognize(key, change.detail):
+            if await self._users.recognize(key, change.detail):
                 self._tell(Missed())  # what was said so far is another
         contact = client.roster.get(change.user)
         if contact is not None:
-            self._tell(PersonChanged(self._person(contact)))
-
-    async def _recognize(self, key: str, peer_id: str) -> bool:
-        """Somebody has that key; true where it leads to others' lines than before."""
-        self._keys[key] = peer_id
-        kept = await self._peers.find(peer_id)
-        before = self._elsewhere.kept.pop(key, None)
-        same = _where(kept) == _where(before)
-        if kept is not None:  # what was said there since is for when everything is asked for again
-            newest = before.newest if same and before is not None else kept.newest
-            self._elsewhere.kept[key] = replace(kept, newest=newest)
-        return not same
+            self._tell(PersonChanged(self._users.person(client, contact)))
 
     def _roster_changed(self, change: RosterChange) -> None:
+        _, client = self._opened()
         contact = change.contact
         key = user_key(contact.username)
         if change.removed:
-            self._tell(PersonChanged(self._stranger(key)) if change.by_other else PersonGone(key))
+            self._tell(PersonChanged(self._users.stranger(key)) if change.by_other else PersonGone(key))
             return
-        self._tell(PersonChanged(self._person(contact)))
+        self._tell(PersonChanged(self._users.person(client, contact)))
         if change.by_other and contact.subscription == "both":
             self._tell(Said(ADDED_BY, {"name": contact.name or contact.username}, key=key))
 
@@ -373,7 +354,7 @@ class ServersWorld:
         """Until its outcome; where the window is closed before, the next one goes on."""
         _, client = self._opened()
         try:
-            to = self._spelling(line.contact)
+            to = self._users.spelling(line.contact)
             receipt = await client.send(to, line.text, id=line.message_id, timeout=PATIENCE)
         except Disconnected:
             return
@@ -409,38 +390,7 @@ class ServersWorld:
                     self._tell(Said(NO_HISTORY, {"why": str(error)}, warning=True))
             await deferLater(self._reactor, AGAIN)
 
-    # -- people ------------------------------------------------------------------------------
-
-    def _person(self, contact: Contact) -> Person:
-        _, client = self._opened()
-        key = user_key(contact.username)
-        self._spellings[key] = contact.username
-        peer = self._elsewhere.kept.get(key)
-        presence = client.presence.get(contact.username)
-        state = State.OFFLINE
-        if presence is not None and presence.online:
-            state = State.RESUMING if presence.resuming else State.ONLINE
-        bio = (presence.bio or "") if presence is not None else ""
-        way = None
-        if self._door.direct:
-            way = Way.DIRECT if client.is_direct(contact.username) else Way.RELAY
-        return Person(
-            key,
-            contact.name or contact.username,
-            contact.username,
-            state,
-            bio,
-            fingerprint=fingerprint(self._keys.get(key, "")),
-            way=way,
-            peer="" if peer is None else peer.name,
-        )
-
-    def _stranger(self, key: str) -> Person:
-        name = self._spelling(key)
-        return Person(key, name, name, contact=False)
-
-    def _spelling(self, key: str) -> str:
-        return self._spellings.get(key, key)
+    # -- what is open ------------------------------------------------------------------------
 
     def _opened(self) -> tuple[History, Client]:
         if self._history is None or self._client is None:
@@ -458,8 +408,3 @@ class ServersWorld:
             return
         if not failure.check(CancelledError):
             _log.failure("something of the account {user} broke", failure, user=self._door.user)
-
-
-def _where(kept: Kept | None) -> tuple[Path, str] | None:
-    """Where lines are; None where there are none."""
-    return None if kept is None or not kept.newest else (kept.file, kept.key)
