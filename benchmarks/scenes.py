@@ -45,11 +45,13 @@ OURS, ACKNOWLEDGED, COMPILED = "xjrelay", "xjrelay, acknowledged", "xjrelay, com
 NAMED = "xjrelay, with ids"
 """What acknowledgement is compared with: the same messages, of sessions without it."""
 ACROSS, ACROSS_ACKNOWLEDGED = "two relays, across", "two relays, across, acknowledged"
-SPREAD, SPREAD_ACKNOWLEDGED = "two relays, two cores", "two relays, two cores, acknowledged"
+SPREAD = "two relays, users spread"
+"""Each pair at one of the two; both relays on one core, so that none shares the generator's."""
+TWO_CORES, TWO_CORES_ACKNOWLEDGED = "two relays, two cores", "two relays, two cores, acknowledged"
 
 PLAIN, TLS, BODIES, OFFLINE, TAIL = "plain", "TLS 1.3", "bodies", "half offline", "half of the top rate"
 TWO_FLOORS, TWO_NATS = "two of the floor, two cores", "two nats-servers, across"
-TWO = {ACROSS, ACROSS_ACKNOWLEDGED, SPREAD, SPREAD_ACKNOWLEDGED, TWO_FLOORS, TWO_NATS}
+TWO = {ACROSS, ACROSS_ACKNOWLEDGED, SPREAD, TWO_CORES, TWO_CORES_ACKNOWLEDGED, TWO_FLOORS, TWO_NATS}
 TAILS = {OURS, ACKNOWLEDGED, FLOOR.name, NATS.name, MOSQUITTO.name}
 """Whose tail is measured."""
 SCENES = (PLAIN, TLS, BODIES, OFFLINE, TAIL)
@@ -180,13 +182,14 @@ def _ours(stack: ExitStack, options: Options, secure: bool) -> list[Subject]:
     if not secure:
         one.insert(1, (NAMED, Traffic(named=True)))
     across = [(ACROSS, Traffic(across=True)), (ACROSS_ACKNOWLEDGED, Traffic(across=True, ack=True))]
-    spread = [(SPREAD, Traffic()), (SPREAD_ACKNOWLEDGED, Traffic(ack=True))]
+    one_core = [*across, (SPREAD, Traffic())]
+    two_cores = [(TWO_CORES, Traffic()), (TWO_CORES_ACKNOWLEDGED, Traffic(ack=True))]
     found = _forms(stack, one, options, Settings(), secure)
     if COMPILED_BUILD.exists():
         found += _forms(stack, [(COMPILED, Traffic())], options, Settings(package=COMPILED_BUILD), secure)
     if not secure:
-        found += _forms(stack, across, options, Settings(relays=2), secure)
-        found += _forms(stack, spread, options, Settings(relays=2, cpus=(0, 1)), secure)
+        found += _forms(stack, one_core, options, Settings(relays=2), secure)
+        found += _forms(stack, two_cores, options, Settings(relays=2, cpus=(0, 1)), secure)
     return found
 
 

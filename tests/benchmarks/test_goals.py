@@ -55,7 +55,7 @@ class GoalTests(SynchronousTestCase):
 
     def test_a_curve(self) -> None:
         run = Result("2026-01-01", [], {}, points=[Point("users", 10, 4.0), Point("users", 100, 5.0)])
-        (curve,) = [goal for goal in goals(run) if "users" in goal.text]
+        (curve,) = [goal for goal in goals(run) if "100 users" in goal.text]
         self.assertEqual((1.25, False), (curve.measured, curve.met))
 
     def test_what_talks_is_held_against_the_floor(self) -> None:
