@@ -36,7 +36,7 @@ def page(result: Result) -> str:
         "## Sessions at rest",
         table(["server", "sessions", "resident each", "of a core"], _idle(result)),
         "## What grows, and what must not",
-        "CPU time of all relays a message, 50 pairs at window 1 (for contacts one pair at window 16).",
+        "CPU time of all relays a message, 50 pairs at window 1 (for contacts one pair).",
         table(["", "how many", "us a message", "to the first"], _curves(result)),
     ]
     return "\n\n".join(parts) + "\n"
