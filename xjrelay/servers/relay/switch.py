@@ -115,7 +115,7 @@ class _NoMailbox:
     """None yet: nothing is kept."""
 
     reached = "accepted"
-    full = ""
+    full = NOWHERE
 
     def store(self, origin: Origin, frame: bytes) -> None:
         origin.sender.settled(origin, "failed", Code.NOT_NOW)
@@ -329,15 +329,14 @@ class Switch:
             InvalidAddress: `to` is no address.
         """
         found = self.table.find(origin.to)
-        here = found.handle if found is not None else None
-        way = self.way_to(found.relay) if found is not None and here is None else None
-        mailbox = self.mailbox if found is None else None
+        relay, here = ("", None) if found is None else (found.relay, found.handle)
+        way = self.way_to(relay) if found is not None and here is None else None
+        there: Taking | None = self.mailbox if found is None else here or way
         pair = origin.pair
         if (trace := self.context.trace) is not None and origin.id is not None:
-            where = found.relay if found is not None else NOWHERE
-            event, where = ("accepted", where) if here is None else (here.reached, here.full)
+            event, where = ("accepted", relay) if there is None else (there.reached, there.full)
             trace.note_one(event, origin.from_, origin.to, origin.id, where)
-        if pair is not None and not pair.admit(here or way or mailbox, again):
+        if pair is not None and not pair.admit(there, again):
             origin.sender.settled(origin._replace(pair=None), "failed", Code.NOT_NOW)
         elif here is not None:
             here.take(frame, origin)
