@@ -7,15 +7,12 @@ Imports the presenter, never the network.
 
 from __future__ import annotations
 
-import tkinter
 from collections.abc import Callable
 from typing import Any, Final
 
-import customtkinter as ctk
-
 from xjrelay.gui.presenter import Presenter
 from xjrelay.gui.texts import Calendar, one_line
-from xjrelay.gui.theme import Look, fitting
+from xjrelay.gui.theme import Look, fitting, scrolled_canvas
 from xjrelay.gui.words import mark
 from xjrelay.gui.world import Kind, Person, Progress
 
@@ -47,25 +44,9 @@ class PeopleList:
         self._opened = opened
         self.offset = 0
         self._hover: str | None = None
-        self.frame = ctk.CTkFrame(parent, fg_color="transparent")
-        self.frame.grid_rowconfigure(0, weight=1)
-        self.frame.grid_columnconfigure(0, weight=1)
-        colours = look.palette
-        self.canvas = tkinter.Canvas(
-            self.frame,
-            background=colours.side,
-            highlightthickness=2,
-            highlightbackground=colours.side,
-            highlightcolor=colours.focus,
-            borderwidth=0,
-            width=1,
-            takefocus=1,
+        self.frame, self.canvas, self._bar = scrolled_canvas(
+            parent, look, look.palette.side, self._scrolled, width=1
         )
-        self.canvas.grid(row=0, column=0, sticky="nsew")
-        self._bar = ctk.CTkScrollbar(
-            self.frame, command=self._scrolled, width=12, button_color=colours.line, fg_color=colours.side
-        )
-        self._bar.grid(row=0, column=1, sticky="ns")
         self._bind()
 
     def _bind(self) -> None:

@@ -264,6 +264,39 @@ def label(parent: Any, look: Look, text: str = "", size: int = 14, **options: An
     )
 
 
+def scrolled_canvas(
+    parent: Any, look: Look, background: str, scrolled: Callable[..., None], **size: int
+) -> tuple[Any, tkinter.Canvas, Any]:
+    """A canvas that the keyboard can reach, with a scroll bar, in a frame.
+
+    Args:
+        background: its colour.
+        scrolled: called as Tk calls a scroll bar's command.
+        size: what it asks for, in pixels; it grows with the frame.
+
+    Returns:
+        The frame, the canvas and the bar.
+    """
+    colours = look.palette
+    frame = ctk.CTkFrame(parent, fg_color="transparent")
+    frame.grid_rowconfigure(0, weight=1)
+    frame.grid_columnconfigure(0, weight=1)
+    canvas = tkinter.Canvas(
+        frame,
+        background=background,
+        highlightthickness=2,
+        highlightbackground=background,
+        highlightcolor=colours.focus,
+        borderwidth=0,
+        takefocus=1,
+        **size,  # type: ignore[arg-type]
+    )
+    canvas.grid(row=0, column=0, sticky="nsew")
+    bar = ctk.CTkScrollbar(frame, command=scrolled, width=12, button_color=colours.line, fg_color=background)
+    bar.grid(row=0, column=1, sticky="ns")
+    return frame, canvas, bar
+
+
 def fitting(text: str, font: tkinter.font.Font, width: int) -> str:
     """As much of a text as there is room for."""
     if font.measure(text) <= width:

@@ -14,13 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import customtkinter as ctk
-
 from xjrelay.gui.bubbles import RETRY, Bubbles
 from xjrelay.gui.chats import Chat
 from xjrelay.gui.presenter import Presenter
 from xjrelay.gui.texts import Calendar, Link, links
-from xjrelay.gui.theme import Look
+from xjrelay.gui.theme import Look, scrolled_canvas
 from xjrelay.gui.words import mark
 from xjrelay.gui.world import Line
 
@@ -68,27 +66,10 @@ class Transcript:
         self._anchors: dict[str, _Anchor] = {}
         self._marked: int | None = None  # the position of the line that the keyboard has marked
         self._seen: list[tuple[int, int, int]] = []  # position, top, bottom of what is drawn
-        self.frame = ctk.CTkFrame(parent, fg_color="transparent")
-        self.frame.grid_rowconfigure(0, weight=1)
-        self.frame.grid_columnconfigure(0, weight=1)
-        colours = look.palette
-        self.canvas = tkinter.Canvas(
-            self.frame,
-            background=colours.window,
-            highlightthickness=2,
-            highlightbackground=colours.window,
-            highlightcolor=colours.focus,
-            borderwidth=0,
-            width=1,
-            height=1,
-            takefocus=1,
+        self.frame, self.canvas, self._bar = scrolled_canvas(
+            parent, look, look.palette.window, self._scrolled, width=1, height=1
         )
         self._bubbles = Bubbles(self.canvas, look, presenter, calendar)
-        self.canvas.grid(row=0, column=0, sticky="nsew")
-        self._bar = ctk.CTkScrollbar(
-            self.frame, command=self._scrolled, width=12, button_color=colours.line, fg_color=colours.window
-        )
-        self._bar.grid(row=0, column=1, sticky="ns")
         self._bind()
 
     def _bind(self) -> None:
